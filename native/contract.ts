@@ -1,0 +1,352 @@
+/**
+ * The whole boundary between TypeScript and the C++ addon, in one file.
+ *
+ * Rules: what crosses is plain data (DTOs), numbers for handles, and the
+ * classes below; every field is present (`T | null`, never optional), so that
+ * `undefined` always means a bug; defaults and validation live in TypeScript.
+ * Fields and functions stand in the same order and under the same names in
+ * `native/binding/`. Nothing here blocks the calling thread unless it says so.
+ *
+ * Listeners are called on Node's thread, never after `close()` has resolved,
+ * and must not throw.
+ */
+
+/** Layout of the samples. I420: planes Y, U, V. NV12: planes Y, UV. */
+export type PixelFormat = 'I420' | 'NV12';
+
+/** Matrix between YUV and RGB, from the stream's caps; ITU-R BT.601, BT.709. */
+export type ColorMatrix = 'bt601' | 'bt709';
+
+/** Range of the samples: limited is 16–235 (luma) and 16–240 (chroma). */
+export type ColorRange = 'limited' | 'full';
+
+/** Size, layout and colour of a stream's frames. */
+export interface FrameFormat {
+  width: number;
+  height: number;
+  pixelFormat: PixelFormat;
+  matrix: ColorMatrix;
+  range: ColorRange;
+  /** Nominal rate; 0/1 when the source does not say. */
+  frameRateNumerator: number;
+  frameRateDenominator: number;
+  /** Pixel aspect ratio; 1/1 for square pixels. */
+  pixelAspectNumerator: number;
+  pixelAspectDenominator: number;
+}
+
+/** Every error from the addon carries one of these as `code`. */
+export interface NativeError extends Error {
+  code: string;
+}
+
+// ---------------------------------------------------------------- machine --
+
+/** What GStreamer is and has on this machine. */
+export interface MediaProbe {
+  gstreamerVersion: string;
+  /** Asked element name → is there. */
+  elements: Record<string, boolean>;
+}
+
+// ------------------------------------------------------- bus: the producer --
+
+/** Where a producer's pools are offered, and to whom. */
+export interface BusServerOptions {
+  /** Existing directory, mode 0750. The socket is `<directory>/<producer>.sock`. */
+  directory: string;
+  /** Name of the producer, `[a-z0-9-]{1,64}`. */
+  producer: string;
+  /** Peers are admitted by SO_PEERCRED: own uid, or one of these. */
+  allowUids: number[];
+  allowGids: number[];
+}
+
+export type BusServerEvent =
+  | { type: 'attached'; consumer: string; group: string; peerUid: number }
+  /** `held`: frames that the consumer had leased when it went. */
+  | { type: 'detached'; consumer: string; group: string; reason: string; held: HeldFrame[] }
+  | { type: 'refused'; peerUid: number; reason: string };
+
+/** A frame that somebody still held. */
+export interface HeldFrame {
+  epoch: string;
+  slot: number;
+  generation: bigint;
+}
+
+/** Accepts consumers on a unix socket and hands them the pools' memory. */
+export interface BusServer {
+  /** Number of consumers attached now, by group. */
+  consumers(): Record<string, number>;
+  close(): Promise<void>;
+}
+
+/** How a delivery to a group ended, see `Source.endDelivery`. */
+export type DeliveryEnd =
+  /** Nobody had it, and nobody can lease it for this group from now on. */
+  | 'closed'
+  /** A member of the group has, or had, a lease. */
+  | 'taken'
+  /** A member is between writing its lease and confirming it: ask again. */
+  | 'undecided'
+  /** The slot has moved on; the generation is gone. */
+  | 'gone';
+
+// ------------------------------------------------------------------ decode --
+
+export interface SourceOptions {
+  streamId: string;
+  /** Anything that GStreamer's uridecodebin opens: file://, rtsp://, http://, v4l2://. */
+  uri: string;
+  /** Play files again and again; timestamps and `seq` go on. */
+  loop: boolean;
+  /** Play files at the pace of their timestamps instead of as fast as slots allow. */
+  realtime: boolean;
+  /** latest: a full pool drops frames (counted). lossless: a full pool pauses the source. */
+  mode: 'latest' | 'lossless';
+  /** Slots beyond those that the decoder keeps for its own reference frames. */
+  slots: number;
+  /** Consumer groups on the stream's route, in order; at most 8. */
+  groups: string[];
+  /** Decoder threads; 0 lets the decoder choose. */
+  decoderThreads: number;
+  /** RTSP transport. */
+  rtspTransport: 'tcp' | 'udp';
+  /** No frame for so long is an error; 0 turns the watchdog off. */
+  noFrameTimeoutMs: number;
+}
+
+export type SourceEvent =
+  /** A new pool; frames from now on are in it. */
+  | { type: 'epoch'; epoch: string; createdUnixNs: bigint; format: FrameFormat; slots: number; decoder: string }
+  | {
+      type: 'frame';
+      epoch: string;
+      slot: number;
+      generation: bigint;
+      seq: bigint;
+      ptsNs: bigint;
+      captureUnixNs: bigint;
+      captureSource: 'rtcp_sr' | 'arrival' | 'file';
+      captureUncertaintyNs: bigint;
+      /** CLOCK_MONOTONIC when the frame left the decoder (for realtime files: when it was due). */
+      decodedMonotonicNs: bigint;
+    }
+  | { type: 'drop'; reason: 'pool_exhausted'; seq: bigint }
+  | { type: 'warning'; code: string; message: string }
+  /** The file has ended. The source stays open so that its frames can be taken. */
+  | { type: 'end' }
+  /** The source is over and must be closed; `retryable`: trying again may help. */
+  | { type: 'error'; code: string; message: string; retryable: boolean };
+
+export interface SourceStats {
+  framesDecoded: bigint;
+  /** Frames that the decoder wrote into slots by itself, without a copy. */
+  framesDirect: bigint;
+  /** Frames that were copied into a slot once. */
+  framesCopied: bigint;
+  framesDropped: bigint;
+  /** Slots by state. */
+  slotsFree: number;
+  slotsWriting: number;
+  slotsPublished: number;
+}
+
+/** One decode pipeline that fills a pool. */
+export interface Source {
+  start(): void;
+  /**
+   * Ends the delivery lease that protects a published frame for a group.
+   * A slot is reused only when every group's delivery has ended and nobody leases it.
+   */
+  endDelivery(epoch: string, slot: number, generation: bigint, group: string): DeliveryEnd;
+  /**
+   * Whether a member of the group has leased the frame, without ending anything.
+   * held: leases it now. released: had it and let go. none: not (yet). gone: the slot has moved on.
+   */
+  delivery(epoch: string, slot: number, generation: bigint, group: string): 'none' | 'held' | 'released' | 'gone';
+  stats(): SourceStats;
+  /** Stops decoding. Pools live until their last lease has ended. */
+  close(): Promise<void>;
+}
+
+// ------------------------------------------------------- bus: the consumer --
+
+export interface BusConsumerOptions {
+  /** Directory of the producers' sockets. */
+  directory: string;
+  /** Name of this consumer, for people; `[A-Za-z0-9._-]{1,64}`. */
+  name: string;
+  /** Group that it takes frames for, for example "infer". */
+  group: string;
+  /** Most frames that it may hold at once, over one producer's pools. */
+  maxHeld: number;
+}
+
+export type BusConsumerEvent =
+  | { type: 'detached'; producer: string; reason: string };
+
+/** Why there is no lease. */
+export type LeaseRefusal =
+  /** The slot holds another generation, or its delivery to this group was ended. */
+  | 'stale'
+  /** The pool is not attached: call `attach` first. */
+  | 'unattached'
+  /** `maxHeld` frames are held already. */
+  | 'quota';
+
+/** One plane, as leased. Rows are `stride` bytes apart; the last may be shorter. */
+export interface Plane {
+  data: Uint8Array;
+  stride: number;
+  width: number;
+  height: number;
+}
+
+/** A leased frame. Its memory is read-only: writing to a plane crashes the process. */
+export interface FrameLease {
+  /** Process-wide number of the lease, valid in every worker thread; 0 is never used. */
+  readonly id: number;
+  readonly format: FrameFormat;
+  /** Views without a copy. Throws FRAME_RELEASED after `release`. */
+  planes(): Plane[];
+  /** Whether the slot still holds the leased generation (false after a revocation). */
+  valid(): boolean;
+  /** Ends the lease. Idempotent. Views taken from `planes` have length 0 afterwards. */
+  release(): void;
+}
+
+export interface BusConsumer {
+  /**
+   * Maps the pool of an epoch; resolves at once if it is mapped. Connects to the
+   * producer if needed. Rejects with BUS_UNREACHABLE, BUS_REFUSED, BUS_EPOCH_GONE.
+   */
+  attach(producer: string, epoch: string): Promise<void>;
+  /** Leases a frame; a few atomic operations, no system call. */
+  lease(epoch: string, slot: number, generation: bigint): FrameLease | LeaseRefusal;
+  held(): number;
+  close(): Promise<void>;
+}
+
+// -------------------------------------------------------------- preprocess --
+
+/** How a frame becomes a model's input. Source: research note and upstream conventions in models/. */
+export interface PreprocessSpec {
+  /** Network width and height in pixels. */
+  width: number;
+  height: number;
+  /** stretch: both axes scaled alone. letterbox: one scale, padded. */
+  resize: 'stretch' | 'letterbox';
+  /** Where a letterboxed picture lies. center: Ultralytics. top-left: YOLOX. */
+  anchor: 'center' | 'top-left';
+  /** Padding, 0–255, before normalisation. */
+  padValue: number;
+  colorOrder: 'rgb' | 'bgr';
+  layout: 'nchw' | 'nhwc';
+  /** Network value = (level − mean) × scale, in `colorOrder`, level 0–255. */
+  mean: [number, number, number];
+  scale: [number, number, number];
+}
+
+/** From network pixels back to frame pixels: frame = (net − offset) / scale. */
+export interface PreprocessGeometry {
+  scaleX: number;
+  scaleY: number;
+  offsetX: number;
+  offsetY: number;
+}
+
+// ------------------------------------------------------------------ output --
+
+export interface OverlayBox {
+  /** Pixels of the frame. */
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+  /** UTF-8 text, for example "person 87 %"; empty for none. */
+  label: string;
+  /** 0xRRGGBB. */
+  color: number;
+}
+
+export interface OutputOptions {
+  streamId: string;
+  format: FrameFormat;
+  bitrateKbps: number;
+  /** x264 speed-preset name. */
+  preset: string;
+  /** Longest distance between keyframes, in milliseconds. */
+  keyframeIntervalMs: number;
+  /** Encoder threads; 0 lets the encoder choose. */
+  encoderThreads: number;
+  /** Frames that may wait for drawing and encoding. */
+  queue: number;
+}
+
+export type OutputEvent =
+  /** A frame has been encoded and handed to all viewers. */
+  | { type: 'encoded'; seq: bigint; keyframe: boolean; bytes: number; monotonicNs: bigint }
+  | { type: 'error'; code: string; message: string };
+
+export type ViewerEvent =
+  /** Fragmented MP4: first ftyp+moov, then fragments, the first one starting with a keyframe. */
+  | { type: 'data'; init: boolean; data: Uint8Array }
+  | { type: 'end'; reason: string };
+
+/** One annotated, encoded picture stream. */
+export interface Output {
+  /**
+   * Queues a leased frame for copy, drawing and encoding. The output takes its own
+   * hold on the lease until the copy is made; the caller still releases its own.
+   */
+  push(leaseId: number, seq: bigint, ptsNs: bigint, boxes: OverlayBox[]): 'queued' | 'full';
+  /** JPEG of the latest drawn picture; null before the first one. */
+  snapshot(quality: number): Promise<{ seq: bigint; jpeg: Uint8Array } | null>;
+  /** A muxer of its own for one viewer; slow viewers are cut (`end`), never waited for. */
+  openViewer(listener: (event: ViewerEvent) => void): Viewer;
+  close(): Promise<void>;
+}
+
+export interface Viewer {
+  /** Bytes handed to the listener and not yet acknowledged; a viewer over its limit is ended. */
+  acknowledge(bytes: number): void;
+  close(): void;
+}
+
+export interface RtspServerOptions {
+  host: string;
+  /** 0 takes a free one. */
+  port: number;
+  maxClients: number;
+}
+
+export interface RtspServer {
+  readonly port: number;
+  /** Serves an output at rtsp://host:port/<path>. DESCRIBE is answered once the first keyframe is there. */
+  mount(path: string, output: Output): void;
+  unmount(path: string): void;
+  clients(): number;
+  close(): Promise<void>;
+}
+
+// ------------------------------------------------------------------- addon --
+
+export interface Addon {
+  /** CLOCK_MONOTONIC in nanoseconds, the clock of all `…MonotonicNs`. */
+  monotonicNs(): bigint;
+  probeMedia(elements: string[]): MediaProbe;
+  /** Throws BUS_DIRECTORY or BUS_IN_USE. */
+  createBusServer(options: BusServerOptions, listener: (event: BusServerEvent) => void): BusServer;
+  createSource(server: BusServer, options: SourceOptions, listener: (event: SourceEvent) => void): Source;
+  createBusConsumer(options: BusConsumerOptions, listener: (event: BusConsumerEvent) => void): BusConsumer;
+  /**
+   * Writes leased frames (by id, any thread) into a batch tensor, frame i at i × 3 × height × width.
+   * Runs on the calling thread: call it from a worker. Throws FRAME_RELEASED.
+   */
+  preprocess(leaseIds: number[], spec: PreprocessSpec, tensor: Float32Array): PreprocessGeometry[];
+  createOutput(options: OutputOptions, listener: (event: OutputEvent) => void): Output;
+  /** Throws RTSP_PORT_IN_USE or RTSP_BIND. */
+  createRtspServer(options: RtspServerOptions): RtspServer;
+}
