@@ -1,0 +1,279 @@
+import type { DeliveryEnd } from '../../native/contract.js';
+import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
+import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
+
+/** Group names on a stream's route, in order. */
+export const INFER_GROUP = 'infer';
+export const SINK_GROUP = 'sink';
+
+/** What the dispatcher needs of the native source. */
+export interface Deliveries {
+  endDelivery(epoch: string, slot: number, generation: bigint, group: string): DeliveryEnd;
+  delivery(
+    epoch: string,
+    slot: number,
+    generation: bigint,
+    group: string,
+  ): 'none' | 'held' | 'released' | 'gone';
+}
+
+/** Where descriptors go. */
+export interface FramePublisher {
+  /** To the workers of the stream's model. */
+  frame(frame: FrameDescriptor): void;
+  /** Directly to the sink, not looked at. */
+  uninferred(frame: FrameDescriptor, status: InferenceStatus, reason: string): void;
+}
+
+export interface DispatcherOptions {
+  /** Whether the stream has a model at all. */
+  inferred: boolean;
+  /** Frames to leave out after each one that is looked at. */
+  interval: number;
+  /** latest: a newer frame displaces one that no worker took. lossless: it waits. */
+  mode: 'latest' | 'lossless';
+  /** Frames of this stream that workers may hold at once. */
+  inFlight: number;
+  /** How long a frame waits for a worker, and then for the sink (latest). */
+  deliveryTtlMs: number;
+}
+
+interface Pending {
+  frame: FrameDescriptor;
+  /** When it was published, in milliseconds of the injected clock. */
+  sinceMs: number;
+}
+
+/** A frame's place in the bus, from its descriptor. */
+type Place = [epoch: string, slot: number, generation: bigint];
+
+const place = (frame: FrameDescriptor): Place => [
+  frame.epoch?.uuid ?? '',
+  frame.slot,
+  frame.generation,
+];
+
+const key = ([epoch, slot, generation]: Place): string => `${epoch}/${slot}/${generation}`;
+
+/**
+ * Decides for every frame of one stream who gets it next, and sees to it that
+ * exactly one result of each frame reaches the sink: either a worker takes the
+ * frame and answers for it, or the dispatcher hands it on with the reason why
+ * nobody looked. Architecture §3, steps 2 and 3.
+ */
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #deliveries: Deliveries;
+  readonly #publisher: FramePublisher;
+  readonly #nowMs: () => number;
+  /** Published to the workers, not seen taken yet; oldest first. */
+  #waiting: Pending[] = [];
+  /** Displaced while a worker was just leasing it: ask again. */
+  #undecided: Pending[] = [];
+  /** Leased by a worker when last looked at. */
+  #taken: Pending[] = [];
+  /** lossless: decoded, not published to the workers yet; bounded by the pool. */
+  #backlog: FrameDescriptor[] = [];
+  /** On their way to the sink: protected until it has leased them. */
+  #toSink: Pending[] = [];
+  #sinceInference = 0;
+
+  constructor(
+    options: DispatcherOptions,
+    deliveries: Deliveries,
+    publisher: FramePublisher,
+    nowMs: () => number,
+  ) {
+    this.#options = options;
+    this.#deliveries = deliveries;
+    this.#publisher = publisher;
+    this.#nowMs = nowMs;
+  }
+
+  /** Routes a frame that has just been decoded. */
+  dispatch(frame: FrameDescriptor): void {
+    this.#toSink.push({ frame, sinceMs: this.#nowMs() });
+    if (!this.#options.inferred || this.#skips()) {
+      this.#handOn(frame, InferenceStatus.INFERENCE_STATUS_SKIPPED, '');
+    } else if (this.#options.mode === 'lossless') {
+      this.#backlog.push(frame);
+    } else {
+      this.#dispatchLatest(frame);
+    }
+    this.tick();
+  }
+
+  /** Looks at what has happened to the frames since; call it often. */
+  tick(): void {
+    this.#settleUndecided();
+    this.#settleWaiting();
+    this.#taken = this.#taken.filter((p) => this.#delivery(p) === 'held');
+    this.#publishBacklog();
+    this.#settleSink();
+  }
+
+  /** A consumer of the infer group is gone; these of its frames come back. */
+  lost(places: Place[]): void {
+    const keys = new Set(places.map(key));
+    const mine = [...this.#taken, ...this.#waiting, ...this.#undecided].filter((p) =>
+      keys.has(key(place(p.frame))),
+    );
+    const isMine = (p: Pending): boolean => mine.includes(p);
+    this.#taken = this.#taken.filter((p) => !isMine(p));
+    this.#waiting = this.#waiting.filter((p) => !isMine(p));
+    this.#undecided = this.#undecided.filter((p) => !isMine(p));
+    for (const { frame } of mine) {
+      if (this.#options.mode === 'lossless') this.#backlog.unshift(frame);
+      else this.#handOn(frame, InferenceStatus.INFERENCE_STATUS_WORKER_LOST, '');
+    }
+    this.#backlog.sort((a, b) => (a.seq < b.seq ? -1 : 1));
+    this.tick();
+  }
+
+  /** Frames that somebody still has to take. */
+  pending(): number {
+    return (
+      this.#waiting.length +
+      this.#undecided.length +
+      this.#taken.length +
+      this.#backlog.length +
+      this.#toSink.length
+    );
+  }
+
+  /** Hands on all that no worker has taken: the stream is over. */
+  flush(reason: string): void {
+    for (const pending of [...this.#waiting, ...this.#undecided]) {
+      const end = this.#end(pending, INFER_GROUP);
+      if (end !== 'taken') this.#expire(pending.frame, reason);
+    }
+    for (const frame of this.#backlog) {
+      this.#handOn(frame, InferenceStatus.INFERENCE_STATUS_EXPIRED, reason);
+    }
+    this.#waiting = [];
+    this.#undecided = [];
+    this.#backlog = [];
+  }
+
+  #skips(): boolean {
+    if (this.#sinceInference > 0) {
+      this.#sinceInference -= 1;
+      return true;
+    }
+    this.#sinceInference = this.#options.interval;
+    return false;
+  }
+
+  #dispatchLatest(frame: FrameDescriptor): void {
+    for (const older of this.#waiting) this.#displace(older);
+    this.#waiting = [];
+    this.#taken = this.#taken.filter((p) => this.#delivery(p) === 'held');
+    if (this.#taken.length >= this.#options.inFlight) {
+      this.#handOn(frame, InferenceStatus.INFERENCE_STATUS_OVERLOADED, '');
+      return;
+    }
+    this.#publish(frame);
+  }
+
+  #publish(frame: FrameDescriptor): void {
+    this.#publisher.frame(frame);
+    this.#waiting.push({ frame, sinceMs: this.#nowMs() });
+  }
+
+  /** Ends the infer delivery of a frame that a newer one has displaced. */
+  #displace(pending: Pending): void {
+    switch (this.#end(pending, INFER_GROUP)) {
+      case 'taken':
+        this.#taken.push(pending);
+        break;
+      case 'undecided':
+        this.#undecided.push(pending);
+        break;
+      case 'closed':
+      case 'gone':
+        this.#supersede(pending.frame, '');
+    }
+  }
+
+  #settleUndecided(): void {
+    const undecided = this.#undecided;
+    this.#undecided = [];
+    for (const pending of undecided) this.#displace(pending);
+  }
+
+  #settleWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const pending of waiting) this.#settle(pending);
+  }
+
+  #settle(pending: Pending): void {
+    switch (this.#delivery(pending)) {
+      case 'held':
+        this.#taken.push(pending);
+        break;
+      case 'released':
+        break;
+      case 'gone':
+        // lossless: taken, used and reused since the last look. latest: most
+        // likely drop-oldest; if it was taken after all, the sink drops the second.
+        if (this.#options.mode === 'latest') this.#supersede(pending.frame, 'its slot was needed');
+        break;
+      case 'none':
+        if (this.#options.mode === 'latest' && this.#expired(pending)) {
+          const end = this.#end(pending, INFER_GROUP);
+          if (end === 'taken') this.#taken.push(pending);
+          else if (end === 'undecided') this.#undecided.push(pending);
+          else this.#expire(pending.frame, 'no worker took it in time');
+        } else {
+          this.#waiting.push(pending);
+        }
+    }
+  }
+
+  /** lossless: the next frames go out as the ones before are taken. */
+  #publishBacklog(): void {
+    while (
+      this.#backlog.length > 0 &&
+      this.#waiting.length + this.#taken.length < this.#options.inFlight
+    ) {
+      const next = this.#backlog.shift();
+      if (next !== undefined) this.#publish(next);
+    }
+  }
+
+  #settleSink(): void {
+    this.#toSink = this.#toSink.filter((pending) => {
+      if (this.#deliveries.delivery(...place(pending.frame), SINK_GROUP) !== 'none') return false;
+      // Twice the time: first a worker may have had it for as long as it may.
+      const overdue = this.#nowMs() - pending.sinceMs > 2 * this.#options.deliveryTtlMs;
+      if (this.#options.mode === 'lossless' || !overdue) return true;
+      return this.#end(pending, SINK_GROUP) === 'undecided';
+    });
+  }
+
+  #handOn(frame: FrameDescriptor, status: InferenceStatus, reason: string): void {
+    if (this.#options.inferred) this.#deliveries.endDelivery(...place(frame), INFER_GROUP);
+    this.#publisher.uninferred(frame, status, reason);
+  }
+
+  #supersede(frame: FrameDescriptor, reason: string): void {
+    this.#publisher.uninferred(frame, InferenceStatus.INFERENCE_STATUS_SUPERSEDED, reason);
+  }
+
+  #expire(frame: FrameDescriptor, reason: string): void {
+    this.#publisher.uninferred(frame, InferenceStatus.INFERENCE_STATUS_EXPIRED, reason);
+  }
+
+  #expired(pending: Pending): boolean {
+    return this.#nowMs() - pending.sinceMs > this.#options.deliveryTtlMs;
+  }
+
+  #delivery(pending: Pending): 'none' | 'held' | 'released' | 'gone' {
+    return this.#deliveries.delivery(...place(pending.frame), INFER_GROUP);
+  }
+
+  #end(pending: Pending, group: string): DeliveryEnd {
+    return this.#deliveries.endDelivery(...place(pending.frame), group);
+  }
+}

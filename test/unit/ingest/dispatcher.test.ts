@@ -1,0 +1,228 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
+import { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
+import type { DeliveryEnd } from '../../../native/contract.js';
+import {
+  Dispatcher,
+  type Deliveries,
+  type DispatcherOptions,
+} from '../../../services/ingest/dispatcher.js';
+
+type Held = 'none' | 'held' | 'released' | 'gone';
+
+/** The pool as the dispatcher sees it: what each group has done with each slot. */
+class Pool implements Deliveries {
+  readonly state = new Map<string, Held>();
+  readonly ended: string[] = [];
+  racing = new Set<number>();
+
+  set(slot: number, group: string, held: Held): void {
+    this.state.set(`${slot}/${group}`, held);
+  }
+
+  delivery(_epoch: string, slot: number, _generation: bigint, group: string): Held {
+    return this.state.get(`${slot}/${group}`) ?? 'none';
+  }
+
+  endDelivery(_epoch: string, slot: number, generation: bigint, group: string): DeliveryEnd {
+    const held = this.delivery('', slot, generation, group);
+    if (held === 'gone') return 'gone';
+    if (held !== 'none') return 'taken';
+    if (this.racing.has(slot)) return 'undecided';
+    this.ended.push(`${slot}/${group}`);
+    return 'closed';
+  }
+}
+
+const LATEST: DispatcherOptions = {
+  inferred: true,
+  interval: 0,
+  mode: 'latest',
+  inFlight: 2,
+  deliveryTtlMs: 1000,
+};
+
+const frame = (seq: number): FrameDescriptor =>
+  FrameDescriptor.fromPartial({
+    streamId: 'gate',
+    epoch: { uuid: 'e', createdUnixNs: 1n },
+    slot: seq,
+    generation: 1n,
+    seq: BigInt(seq),
+  });
+
+describe('Dispatcher', () => {
+  let pool: Pool;
+  let sent: number[];
+  let handedOn: [number, string][];
+  let nowMs: number;
+
+  const make = (options: Partial<DispatcherOptions> = {}): Dispatcher =>
+    new Dispatcher(
+      { ...LATEST, ...options },
+      pool,
+      {
+        frame: (f) => sent.push(Number(f.seq)),
+        uninferred: (f, status) =>
+          handedOn.push([
+            Number(f.seq),
+            (InferenceStatus[status] ?? '').replace('INFERENCE_STATUS_', ''),
+          ]),
+      },
+      () => nowMs,
+    );
+
+  beforeEach(() => {
+    pool = new Pool();
+    sent = [];
+    handedOn = [];
+    nowMs = 0;
+  });
+
+  it('hands a frame on as superseded when a newer one comes before a worker took it', () => {
+    const dispatcher = make();
+    dispatcher.dispatch(frame(0));
+    dispatcher.dispatch(frame(1));
+    expect(sent).toEqual([0, 1]);
+    expect(handedOn).toEqual([[0, 'SUPERSEDED']]);
+    expect(pool.ended).toContain('0/infer');
+  });
+
+  it('leaves a frame to the worker that has it', () => {
+    const dispatcher = make();
+    dispatcher.dispatch(frame(0));
+    pool.set(0, 'infer', 'held');
+    dispatcher.dispatch(frame(1));
+    expect(handedOn).toEqual([]);
+  });
+
+  it('hands frames on as overloaded while workers hold as many as they may', () => {
+    const dispatcher = make();
+    dispatcher.dispatch(frame(0));
+    pool.set(0, 'infer', 'held');
+    dispatcher.dispatch(frame(1));
+    pool.set(1, 'infer', 'held');
+    dispatcher.dispatch(frame(2));
+    expect(sent).toEqual([0, 1]);
+    expect(handedOn).toEqual([[2, 'OVERLOADED']]);
+    pool.set(0, 'infer', 'released');
+    dispatcher.dispatch(frame(3));
+    expect(sent).toEqual([0, 1, 3]);
+  });
+
+  it('counts the interval per stream', () => {
+    const dispatcher = make({ interval: 2 });
+    for (let seq = 0; seq < 6; seq++) {
+      dispatcher.dispatch(frame(seq));
+      pool.set(seq, 'infer', 'released');
+    }
+    expect(sent).toEqual([0, 3]);
+    expect(handedOn).toEqual([1, 2, 4, 5].map((seq) => [seq, 'SKIPPED']));
+  });
+
+  it('skips every frame of a stream without a model', () => {
+    const dispatcher = make({ inferred: false });
+    dispatcher.dispatch(frame(0));
+    expect(sent).toEqual([]);
+    expect(handedOn).toEqual([[0, 'SKIPPED']]);
+    expect(pool.ended).toEqual([]);
+  });
+
+  it('hands a frame on as expired when no worker takes it in time', () => {
+    const dispatcher = make();
+    dispatcher.dispatch(frame(0));
+    nowMs = 1001;
+    dispatcher.tick();
+    expect(handedOn).toEqual([[0, 'EXPIRED']]);
+  });
+
+  it('asks again about a frame that a worker was just leasing, and answers for it once', () => {
+    const dispatcher = make();
+    dispatcher.dispatch(frame(0));
+    pool.racing.add(0);
+    dispatcher.dispatch(frame(1));
+    expect(handedOn).toEqual([]);
+    pool.racing.delete(0);
+    dispatcher.tick();
+    dispatcher.tick();
+    expect(handedOn).toEqual([[0, 'SUPERSEDED']]);
+  });
+
+  it('does not hand on a frame whose lease was confirmed after the race', () => {
+    const dispatcher = make();
+    dispatcher.dispatch(frame(0));
+    pool.racing.add(0);
+    dispatcher.dispatch(frame(1));
+    pool.set(0, 'infer', 'held');
+    dispatcher.tick();
+    pool.set(0, 'infer', 'released');
+    dispatcher.tick();
+    expect(handedOn).toEqual([]);
+  });
+
+  it("hands on a dead worker's frames in latest mode", () => {
+    const dispatcher = make();
+    dispatcher.dispatch(frame(0));
+    pool.set(0, 'infer', 'held');
+    dispatcher.tick();
+    pool.set(0, 'infer', 'none');
+    dispatcher.lost([['e', 0, 1n]]);
+    expect(handedOn).toEqual([[0, 'WORKER_LOST']]);
+  });
+
+  it("publishes a dead worker's frames again in lossless mode, in order", () => {
+    const dispatcher = make({ mode: 'lossless', inFlight: 2 });
+    for (let seq = 0; seq < 3; seq++) dispatcher.dispatch(frame(seq));
+    expect(sent).toEqual([0, 1]);
+    pool.set(0, 'infer', 'held');
+    pool.set(1, 'infer', 'held');
+    dispatcher.tick();
+    pool.set(0, 'infer', 'none');
+    pool.set(1, 'infer', 'none');
+    dispatcher.lost([
+      ['e', 1, 1n],
+      ['e', 0, 1n],
+    ]);
+    expect(sent).toEqual([0, 1, 0, 1]);
+    expect(handedOn).toEqual([]);
+  });
+
+  it('never displaces a lossless frame, however late it is taken', () => {
+    const dispatcher = make({ mode: 'lossless', inFlight: 1 });
+    for (let seq = 0; seq < 3; seq++) dispatcher.dispatch(frame(seq));
+    nowMs = 60_000;
+    dispatcher.tick();
+    expect(sent).toEqual([0]);
+    pool.set(0, 'infer', 'released');
+    dispatcher.tick();
+    expect(sent).toEqual([0, 1]);
+    expect(handedOn).toEqual([]);
+  });
+
+  it('ends the delivery to a sink that takes nothing, in latest mode', () => {
+    const dispatcher = make();
+    dispatcher.dispatch(frame(0));
+    pool.set(0, 'infer', 'released');
+    nowMs = 2001;
+    dispatcher.tick();
+    expect(pool.ended).toEqual(['0/sink']);
+    expect(dispatcher.pending()).toBe(0);
+  });
+
+  it('knows when all frames have been taken', () => {
+    const dispatcher = make({ mode: 'lossless' });
+    dispatcher.dispatch(frame(0));
+    expect(dispatcher.pending()).toBeGreaterThan(0);
+    pool.set(0, 'infer', 'released');
+    pool.set(0, 'sink', 'released');
+    dispatcher.tick();
+    expect(dispatcher.pending()).toBe(0);
+  });
+
+  it('hands on what nobody took when the stream is over', () => {
+    const dispatcher = make();
+    dispatcher.dispatch(frame(0));
+    dispatcher.flush('the stream was closed');
+    expect(handedOn).toEqual([[0, 'EXPIRED']]);
+  });
+});
