@@ -1,0 +1,465 @@
+import type { status } from '@grpc/grpc-js';
+
+/** What the catalogue says of one kind of error. */
+export interface ErrorEntry {
+  /** Status of a gRPC call that ends with it. */
+  grpc: keyof typeof status;
+  /** Exit code of a process that ends with it; sysexits.h where that has a word for it. */
+  exit: number;
+  /** Whether the same thing may work later without anybody changing something. */
+  retryable: boolean;
+  /** What to do about it. */
+  remedy: string;
+}
+
+/** Exit codes, after sysexits.h, so that supervisors know which ones a restart can mend. */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 64,
+  data: 65,
+  noInput: 66,
+  unavailable: 69,
+  software: 70,
+  os: 71,
+  io: 74,
+  temporary: 75,
+  permission: 77,
+  config: 78,
+  /** 128 + SIGINT: forced by a second Ctrl-C. */
+  interrupted: 130,
+} as const;
+
+/** The one catalogue of errors, those of the native addon included. */
+export const ERRORS = {
+  // ---- what people write
+  CONFIG_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    exit: EXIT.config,
+    retryable: false,
+    remedy: 'Correct the lines above; framebus.example.yaml explains every key.',
+  },
+  CONFIG_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    exit: EXIT.noInput,
+    retryable: false,
+    remedy: 'Give the file with --config, or copy framebus.example.yaml to framebus.yaml.',
+  },
+  CONFIG_UNREADABLE: {
+    grpc: 'PERMISSION_DENIED',
+    exit: EXIT.noInput,
+    retryable: false,
+    remedy: 'Check that the path names a file that this user may read.',
+  },
+  USAGE: {
+    grpc: 'INVALID_ARGUMENT',
+    exit: EXIT.usage,
+    retryable: false,
+    remedy: 'See --help.',
+  },
+  OPTION_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    exit: EXIT.usage,
+    retryable: false,
+    remedy: 'See the documentation of the option that the message names.',
+  },
+
+  // ---- NATS and messages
+  NATS_UNREACHABLE: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Start nats-server -js, or correct nats.url (or NATS_URL); "framebus up --nats embedded" brings its own.',
+  },
+  NATS_REFUSED: {
+    grpc: 'PERMISSION_DENIED',
+    exit: EXIT.permission,
+    retryable: false,
+    remedy: 'Correct the user, password or token in nats.url.',
+  },
+  NATS_NO_JETSTREAM: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Start nats-server with -js.',
+  },
+  NATS_CLOSED: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Restart the service; see the log before this line for the cause.',
+  },
+  NATS_SERVER_MISSING: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.unavailable,
+    retryable: false,
+    remedy: 'Install it (Debian: apt-get install nats-server), or set nats.url to a running one.',
+  },
+  NATS_SERVER_FAILED: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'See its output in the message; nats.url can name a server that runs already.',
+  },
+  MESSAGE_VERSION: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'Run the same framebus version in all services.',
+  },
+  MESSAGE_MALFORMED: {
+    grpc: 'DATA_LOSS',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'Find out who else publishes on this subject.',
+  },
+
+  // ---- addresses
+  PORT_IN_USE: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Stop the program that has the port, or choose another one in the configuration (0 takes a free one).',
+  },
+  ADDRESS_UNUSABLE: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.config,
+    retryable: false,
+    remedy: 'Set the host to an address of this machine: 127.0.0.1 for local use, 0.0.0.0 for all.',
+  },
+  PORT_FORBIDDEN: {
+    grpc: 'PERMISSION_DENIED',
+    exit: EXIT.permission,
+    retryable: false,
+    remedy: 'Choose a port from 1024 up, or give the process CAP_NET_BIND_SERVICE.',
+  },
+  RTSP_PORT_IN_USE: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Stop the program that has the port, or set sink.rtsp.port to another one (0 takes a free one).',
+  },
+  RTSP_BIND: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.config,
+    retryable: false,
+    remedy: 'Set sink.rtsp.host to an address of this machine.',
+  },
+
+  // ---- frame bus
+  BUS_DIRECTORY: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.permission,
+    retryable: false,
+    remedy: 'Set bus.directory to a folder that this user owns and may write; framebus makes it with mode 0750.',
+  },
+  BUS_IN_USE: {
+    grpc: 'ALREADY_EXISTS',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Another ingest runs under this name: stop it, or give this one another ingest.name.',
+  },
+  BUS_UNREACHABLE: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Check that ingest runs on this host with the same bus.directory.',
+  },
+  BUS_REFUSED: {
+    grpc: 'PERMISSION_DENIED',
+    exit: EXIT.permission,
+    retryable: false,
+    remedy: 'Add this user to bus.allow_uids, or its group to bus.allow_gids, of ingest.',
+  },
+  BUS_EPOCH_GONE: {
+    grpc: 'NOT_FOUND',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Nothing to do: the stream has a new pool, and its next frame names it.',
+  },
+  BUS_PROTOCOL: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.software,
+    retryable: false,
+    remedy: 'Run the same framebus version in all services.',
+  },
+  BUS_MEMORY: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    exit: EXIT.os,
+    retryable: true,
+    remedy: 'Lower slots, or raise the memory limit of the process or container.',
+  },
+  FRAME_RELEASED: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.software,
+    retryable: false,
+    remedy: 'This is a mistake in framebus: please report it with the log.',
+  },
+
+  // ---- sources
+  SOURCE_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    exit: EXIT.noInput,
+    retryable: true,
+    remedy: 'Check the path, address or device in streams.<name>.source.',
+  },
+  SOURCE_UNREACHABLE: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Check that the camera is on, its address and port, and the network between.',
+  },
+  SOURCE_UNAUTHORIZED: {
+    grpc: 'UNAUTHENTICATED',
+    exit: EXIT.permission,
+    retryable: true,
+    remedy: 'Correct the user and password in streams.<name>.source.',
+  },
+  SOURCE_PERMISSION: {
+    grpc: 'PERMISSION_DENIED',
+    exit: EXIT.permission,
+    retryable: false,
+    remedy: 'Give the user of ingest read access to the file or device.',
+  },
+  SOURCE_UNSUPPORTED: {
+    grpc: 'UNIMPLEMENTED',
+    exit: EXIT.unavailable,
+    retryable: false,
+    remedy: 'Install the GStreamer plugin that the message names; "framebus doctor" shows what is there.',
+  },
+  SOURCE_NO_VIDEO: {
+    grpc: 'INVALID_ARGUMENT',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'Choose a source that has a video track.',
+  },
+  SOURCE_CORRUPT: {
+    grpc: 'DATA_LOSS',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'Check the file with "ffprobe FILE"; copy or encode it anew.',
+  },
+  SOURCE_TIMEOUT: {
+    grpc: 'DEADLINE_EXCEEDED',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Check the camera; raise no_frame_timeout if it is meant to be slow.',
+  },
+  SOURCE_FORMAT: {
+    grpc: 'INVALID_ARGUMENT',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'Choose a source with 8-bit or 10-bit 4:2:0 video of at most 16384 pixels a side.',
+  },
+  SOURCE_FAILED: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Try the source with "gst-launch-1.0 uridecodebin uri=URI ! fakesink".',
+  },
+
+  // ---- models and engines
+  MODEL_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    exit: EXIT.noInput,
+    retryable: false,
+    remedy: 'Name a manifest of models/, or run "npm run setup", which fetches the default model.',
+  },
+  MODEL_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'Correct the manifest as the message says; models/ has examples.',
+  },
+  MODEL_CHECKSUM: {
+    grpc: 'DATA_LOSS',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'Delete the file and fetch it again with "npm run setup".',
+  },
+  MODEL_FETCH: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Check the network; behind a proxy, set the npm registry.',
+  },
+  MODEL_SHAPE: {
+    grpc: 'INVALID_ARGUMENT',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'Correct input and decoder in the manifest so that they fit the model.',
+  },
+  ENGINE_MISSING: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.unavailable,
+    retryable: false,
+    remedy: 'Run "npm run setup"; "framebus doctor" shows which engines load.',
+  },
+  ENGINE_FAILED: {
+    grpc: 'INTERNAL',
+    exit: EXIT.software,
+    retryable: true,
+    remedy: 'See the cause in the message; "framebus doctor" checks the engine.',
+  },
+
+  // ---- streams and pictures
+  STREAM_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    exit: EXIT.noInput,
+    retryable: false,
+    remedy: 'Use one of the names under streams: in the configuration.',
+  },
+  STREAM_NO_PICTURE: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.temporary,
+    retryable: true,
+    remedy: 'Wait for the first frame; "framebus status" shows how the stream is.',
+  },
+  OUTPUT_FAILED: {
+    grpc: 'INTERNAL',
+    exit: EXIT.software,
+    retryable: true,
+    remedy: 'See the cause in the message; "framebus doctor" checks the encoder.',
+  },
+  ENCODER_MISSING: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.unavailable,
+    retryable: false,
+    remedy: 'Install GStreamer\'s x264 encoder (Debian: apt-get install gstreamer1.0-plugins-ugly).',
+  },
+
+  // ---- the program itself
+  ADDON_MISSING: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.unavailable,
+    retryable: false,
+    remedy: 'Build it with "npm run build:native" ("npm run setup" does all steps).',
+  },
+  ADDON_UNLOADABLE: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.unavailable,
+    retryable: false,
+    remedy: 'Build it anew for this machine with "npm run build:native".',
+  },
+  GSTREAMER_MISSING: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.unavailable,
+    retryable: false,
+    remedy: 'Install GStreamer with "npm run setup"; "framebus doctor" shows what is missing.',
+  },
+  NOT_BUILT: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.unavailable,
+    retryable: false,
+    remedy: 'Run "npm run setup".',
+  },
+  SERVICE_UNREACHABLE: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Check that framebus runs ("framebus status") and that --address names its gRPC port.',
+  },
+  SERVICE_FAILED: {
+    grpc: 'INTERNAL',
+    exit: EXIT.failed,
+    retryable: true,
+    remedy: 'See the lines of that service above.',
+  },
+  FILE_UNWRITABLE: {
+    grpc: 'PERMISSION_DENIED',
+    exit: EXIT.io,
+    retryable: false,
+    remedy: 'Choose a path in an existing folder that this user may write.',
+  },
+  DEADLINE: {
+    grpc: 'DEADLINE_EXCEEDED',
+    exit: EXIT.temporary,
+    retryable: true,
+    remedy: 'See the log of the part that the message names.',
+  },
+  SHUTTING_DOWN: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.ok,
+    retryable: true,
+    remedy: 'Try again when the service is back.',
+  },
+  CANCELLED: {
+    grpc: 'CANCELLED',
+    exit: EXIT.interrupted,
+    retryable: true,
+    remedy: 'Nothing to do: somebody asked for it.',
+  },
+  INTERNAL: {
+    grpc: 'INTERNAL',
+    exit: EXIT.software,
+    retryable: false,
+    remedy: 'This is a mistake in framebus: please report it with the log.',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export interface FramebusErrorOptions {
+  /** What went wrong below. */
+  cause?: unknown;
+  /** Replaces the catalogue's remedy where the place knows better. */
+  remedy?: string;
+}
+
+/** An error that a person can do something about. The message reads "<object>: <cause>". */
+export class FramebusError extends Error {
+  override readonly name = 'FramebusError';
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  readonly remedy: string;
+
+  constructor(code: ErrorCode, message: string, options: FramebusErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryable = ERRORS[code].retryable;
+    this.remedy = options.remedy ?? ERRORS[code].remedy;
+  }
+}
+
+/** Whether a string is a code of the catalogue. */
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(ERRORS, code);
+}
+
+/** `code` of whatever was thrown: a framebus code, a system one such as `ENOENT`, or undefined. */
+export function codeOf(error: unknown): string | undefined {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/** Message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') {
+    return error.errors.map(messageOf).join('; ');
+  }
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Makes a FramebusError of whatever was thrown; errors of the addon keep their code. */
+export function toFramebusError(error: unknown): FramebusError {
+  if (error instanceof FramebusError) return error;
+  const code = codeOf(error);
+  return new FramebusError(isErrorCode(code) ? code : 'INTERNAL', messageOf(error), { cause: error });
+}
+
+/**
+ * What to tell people: message and remedy, two lines. A stack only for errors
+ * that are not in the catalogue, because those are mistakes of ours.
+ */
+export function describeError(error: unknown): string {
+  const known = toFramebusError(error);
+  if (known.code === 'INTERNAL' && !(error instanceof FramebusError) && error instanceof Error) {
+    return `${error.stack ?? error.message}\n  ${known.remedy}`;
+  }
+  return `${known.message}\n  ${known.remedy}`;
+}
+
+/** Exit code of a process that ends with this error. */
+export function exitCodeOf(error: unknown): number {
+  return ERRORS[toFramebusError(error).code].exit;
+}

@@ -1,0 +1,64 @@
+import { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+import { FrameMessage } from '#proto/framebus/frame/v1/frame.js';
+import { ResultMessage } from '#proto/framebus/result/v1/result.js';
+import { ServiceStatus } from '#proto/framebus/status/v1/status.js';
+import { FramebusError, messageOf } from './errors.js';
+import { SCHEMA_VERSION } from './subjects.js';
+
+/** A generated message that carries its schema version. */
+interface Versioned {
+  schemaVersion: number;
+}
+
+interface Codec<T extends Versioned> {
+  encode(message: T): { finish(): Uint8Array };
+  decode(data: Uint8Array): T;
+}
+
+/** What the sender fills in; the version is ours. */
+export type Unversioned<T extends Versioned> = Omit<T, 'schemaVersion'>;
+
+function encode<T extends Versioned>(codec: Codec<T>, message: Unversioned<T>): Uint8Array {
+  return codec.encode({ ...message, schemaVersion: SCHEMA_VERSION } as T).finish();
+}
+
+/** Throws MESSAGE_MALFORMED, MESSAGE_VERSION. */
+function decode<T extends Versioned>(name: string, codec: Codec<T>, data: Uint8Array): T {
+  let message: T;
+  try {
+    message = codec.decode(data);
+  } catch (error) {
+    throw new FramebusError('MESSAGE_MALFORMED', `${name}: ${messageOf(error)}`, { cause: error });
+  }
+  if (message.schemaVersion !== SCHEMA_VERSION) {
+    throw new FramebusError(
+      'MESSAGE_VERSION',
+      `${name}: schema version ${message.schemaVersion}, this program knows ${SCHEMA_VERSION}`,
+    );
+  }
+  return message;
+}
+
+/** A frame for the workers of a model. */
+export const encodeFrame = (message: Unversioned<FrameMessage>): Uint8Array =>
+  encode(FrameMessage, message);
+export const decodeFrame = (data: Uint8Array): FrameMessage =>
+  decode('FrameMessage', FrameMessage, data);
+
+/** What was seen in a frame, for sink. */
+export const encodeResult = (message: Unversioned<ResultMessage>): Uint8Array =>
+  encode(ResultMessage, message);
+export const decodeResult = (data: Uint8Array): ResultMessage =>
+  decode('ResultMessage', ResultMessage, data);
+
+/** The final record of a frame, for subscribers. */
+export const encodeRecord = (message: Unversioned<DetectionRecord>): Uint8Array =>
+  encode(DetectionRecord, message);
+export const decodeRecord = (data: Uint8Array): DetectionRecord =>
+  decode('DetectionRecord', DetectionRecord, data);
+
+/** How a service instance is. */
+export const encodeStatus = (message: Unversioned<ServiceStatus>): Uint8Array =>
+  encode(ServiceStatus, message);
+export const decodeStatus = (data: Uint8Array): ServiceStatus =>
+  decode('ServiceStatus', ServiceStatus, data);

@@ -1,0 +1,47 @@
+/**
+ * Every subject, JetStream stream and consumer name on NATS, in one place.
+ * Read well as `import * as subjects from '…/lib/subjects.js'`.
+ */
+
+/** Version of every message on NATS. Raise it when an old reader would misread a new message. */
+export const SCHEMA_VERSION = 1;
+
+/** What a stream, model or instance may be called: it becomes one token of a subject. */
+export const NAME = /^[A-Za-z0-9_-]{1,64}$/;
+
+function token(name: string): string {
+  if (!NAME.test(name)) throw new RangeError(`"${name}" is no name: use 1 to 64 of A-Z a-z 0-9 _ -`);
+  return name;
+}
+
+/** Newest frame of a stream for a model's workers. The model is in it because a 2.9 consumer has one filter. */
+export const frames = (model: string, stream: string): string =>
+  `fb.frames.${token(model)}.${token(stream)}`;
+/** Frames of `lossless` streams. */
+export const losslessFrames = (model: string, stream: string): string =>
+  `fb.lossless.${token(model)}.${token(stream)}`;
+/** Results on their way to sink. */
+export const results = (stream: string): string => `fb.results.${token(stream)}`;
+/** Final records. */
+export const detections = (stream: string): string => `fb.detections.${token(stream)}`;
+/** Status of one service instance. */
+export const status = (service: string, instance: string): string =>
+  `fb.status.${token(service)}.${token(instance)}`;
+
+/** The frames of a model's streams: filter of the workers' shared consumer. */
+export const framesOfModel = (model: string): string => `fb.frames.${token(model)}.*`;
+export const losslessFramesOfModel = (model: string): string => `fb.lossless.${token(model)}.*`;
+
+export const ALL_FRAMES = 'fb.frames.*.*';
+export const ALL_LOSSLESS_FRAMES = 'fb.lossless.*.*';
+export const ALL_RESULTS = 'fb.results.*';
+export const ALL_DETECTIONS = 'fb.detections.*';
+export const ALL_STATUS = 'fb.status.*.*';
+
+/** JetStream streams that carry descriptors to the workers. */
+export const FRAME_STREAM = 'FB_FRAMES';
+export const LOSSLESS_FRAME_STREAM = 'FB_FRAMES_LOSSLESS';
+
+/** Durable pull consumer that the workers of a model share. */
+export const frameConsumer = (model: string): string => `infer-${token(model)}`;
+export const losslessFrameConsumer = (model: string): string => `infer-lossless-${token(model)}`;
