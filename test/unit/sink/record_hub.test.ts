@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import { filterRecord, RecordHub, type RecordFilter } from '../../../services/sink/record_hub.js';
+import { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+import type { SubscribeResponse } from '#proto/framebus/detection/v1/detection_service.js';
+
+const ALL: RecordFilter = {
+  streamIds: new Set(),
+  labels: new Set(),
+  minConfidence: 0,
+  onlyWithDetections: false,
+};
+
+const record = (seq: number, labels: [string, number][] = [], streamId = 'gate') =>
+  DetectionRecord.fromPartial({
+    streamId,
+    seq: BigInt(seq),
+    detections: labels.map(([label, confidence]) => ({ label, confidence })),
+  });
+
+/** A reader that takes `room` responses before it says stop. */
+function reader(room: number) {
+  const got: SubscribeResponse[] = [];
+  const state = { room };
+  const write = (response: SubscribeResponse) => {
+    got.push(response);
+    return --state.room > 0;
+  };
+  return { got, state, write, seqs: () => got.map((r) => Number(r.record?.seq)) };
+}
+
+describe('filterRecord', () => {
+  it('lets everything through without a filter, as it is', () => {
+    const r = record(1, [['person', 0.5]]);
+    expect(filterRecord(r, ALL)).toBe(r);
+  });
+
+  it('filters by stream, label and confidence', () => {
+    const r = record(1, [
+      ['person', 0.9],
+      ['person', 0.3],
+      ['car', 0.9],
+    ]);
+    expect(filterRecord(r, { ...ALL, streamIds: new Set(['yard']) })).toBeNull();
+    const kept = filterRecord(r, { ...ALL, labels: new Set(['person']), minConfidence: 0.5 });
+    expect(kept?.detections.map((d) => [d.label, d.confidence])).toEqual([['person', 0.9]]);
+    expect(r.detections).toHaveLength(3);
+  });
+
+  it('keeps records without detections unless asked not to', () => {
+    const r = record(1, [['car', 0.9]]);
+    const labels = new Set(['person']);
+    expect(filterRecord(r, { ...ALL, labels })?.detections).toEqual([]);
+    expect(filterRecord(r, { ...ALL, labels, onlyWithDetections: true })).toBeNull();
+  });
+});
+
+describe('RecordHub', () => {
+  it('drops the oldest for a slow reader and tells how many', () => {
+    const hub = new RecordHub(3);
+    const slow = reader(1);
+    const fast = reader(Infinity);
+    const subscription = hub.subscribe(ALL, slow);
+    hub.subscribe(ALL, fast);
+    for (let seq = 0; seq < 10; seq++) hub.publish(record(seq));
+    expect(fast.seqs()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    expect(slow.seqs()).toEqual([0]);
+    slow.state.room = Infinity;
+    subscription.resume();
+    expect(slow.seqs()).toEqual([0, 7, 8, 9]);
+    expect(slow.got.map((r) => r.dropped)).toEqual([0n, 6n, 0n, 0n]);
+    expect(subscription.droppedTotal).toBe(6n);
+  });
+
+  it('stops after unsubscribe', () => {
+    const hub = new RecordHub(3);
+    const one = reader(Infinity);
+    const subscription = hub.subscribe(ALL, one);
+    hub.publish(record(0));
+    hub.unsubscribe(subscription);
+    hub.publish(record(1));
+    expect(one.seqs()).toEqual([0]);
+    expect(hub.subscribers).toBe(0);
+  });
+});
