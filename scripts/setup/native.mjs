@@ -1,0 +1,46 @@
+/** The native addon: cmake and ninja, into native/build. */
+import path from 'node:path';
+import { run } from '../run/command.mjs';
+import { root } from '../run/paths.mjs';
+import { contentHash } from '../run/stamp.mjs';
+import { tool } from './tool.mjs';
+
+const INPUTS = ['native/CMakeLists.txt', 'native/core', 'native/binding'];
+
+/** @returns {import('./steps.mjs').Step} */
+export function nativeAddon() {
+  return {
+    name: 'Native addon',
+    log: 'native',
+    remedy: 'The compiler’s message is in the log; `rm -r native/build` starts afresh.',
+    stamp: () => ({
+      key: contentHash(INPUTS, {
+        extra: [process.arch, tool.version('node-addon-api'), tool.version('node-api-headers')],
+      }),
+      outputs: [path.join(root, 'native', 'build', 'framebus.node')],
+    }),
+    async work(context) {
+      await buildNative(context, { directory: 'native/build', target: 'framebus' });
+      return 'built';
+    },
+  };
+}
+
+/**
+ * Configures and builds a target of native/CMakeLists.txt.
+ * @param {import('./steps.mjs').StepContext} context
+ * @param {{directory: string, target: string, sanitize?: string}} build
+ */
+export async function buildNative(context, { directory, target, sanitize }) {
+  context.note('cmake');
+  const definitions = sanitize ? [`-DFRAMEBUS_SANITIZE=${sanitize}`] : [];
+  await run('cmake', ['-S', 'native', '-B', directory, '-G', 'Ninja', ...definitions], context.options);
+  await run('cmake', ['--build', directory, '--target', target], {
+    ...context.options,
+    env: { NINJA_STATUS: '[%f/%t] ' },
+    onLine: (line) => {
+      const counted = /^\[(\d+)\/(\d+)\]/.exec(line);
+      if (counted) context.note(`${counted[1]} of ${counted[2]} compiled`);
+    },
+  });
+}

@@ -1,0 +1,43 @@
+import { defineConfig } from 'vitest/config';
+import path from 'node:path';
+
+const root = import.meta.dirname;
+
+/** Tests with real processes, sockets and the addon: one file at a time, each in its own process. */
+function alone(name: string, testTimeout: number) {
+  return {
+    extends: true as const,
+    test: {
+      name,
+      include: [`test/${name}/**/*.test.{ts,mjs}`],
+      pool: 'forks' as const,
+      fileParallelism: false,
+      testTimeout,
+      hookTimeout: testTimeout,
+      teardownTimeout: 10_000,
+    },
+  };
+}
+
+export default defineConfig({
+  resolve: {
+    // The compiled code finds its contracts through package.json "imports", in dist/gen.
+    alias: [{ find: /^#proto\/(.*)\.js$/, replacement: path.join(root, 'gen', '$1.ts') }],
+  },
+  test: {
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.{ts,mjs}'],
+          testTimeout: 20_000,
+          hookTimeout: 20_000,
+        },
+      },
+      alone('native', 120_000),
+      alone('integration', 120_000),
+      alone('e2e', 300_000),
+    ],
+  },
+});
