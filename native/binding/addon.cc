@@ -18,6 +18,7 @@ std::vector<ModuleInit>& registered() {
 Module::Module(ModuleInit init) { registered().push_back(init); }
 
 void Module::init_all(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(std::make_unique<EnvData>().release());  // Node-API owns it from here.
   for (const ModuleInit init : registered()) init(env, exports);
 }
 
