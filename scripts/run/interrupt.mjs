@@ -1,6 +1,9 @@
 /** Ctrl-C and SIGTERM as an AbortSignal; the second one ends the process at once. */
 import { Interrupted } from './command.mjs';
 
+/** npm passes a Ctrl-C on that the terminal has sent us already; those two are one. */
+const SAME_SIGNAL_WITHIN_MS = 300;
+
 /**
  * Runs the work; afterwards the signals mean again what they meant before.
  * @template T
@@ -9,9 +12,12 @@ import { Interrupted } from './command.mjs';
  */
 export async function withInterrupt(work) {
   const controller = new AbortController();
+  let firstAt = 0;
   const onSignal = () => {
-    if (controller.signal.aborted) process.exit(130);
-    controller.abort();
+    if (!controller.signal.aborted) {
+      firstAt = performance.now();
+      controller.abort();
+    } else if (performance.now() - firstAt > SAME_SIGNAL_WITHIN_MS) process.exit(130);
   };
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   try {

@@ -1,0 +1,74 @@
+/**
+ * `npm test`: set-up, gates, C++ tests, all vitest projects. The last line has the real sums.
+ * `npm test -- NAME…` runs only the parts whose name starts so (for example: lint unit).
+ */
+import { lintGates, typecheckGates } from './gates/lint.mjs';
+import { CommandFailed, run } from './run/command.mjs';
+import { runMain, withInterrupt } from './run/interrupt.mjs';
+import { setUp } from './setup/all.mjs';
+import { CPP_BUILDS, runCppTests } from './suites/cpp.mjs';
+import { addProblem, outcome, summary } from './suites/outcome.mjs';
+import { PROJECTS, runProject } from './suites/vitest.mjs';
+
+const parts = [
+  ...[...lintGates(), ...typecheckGates()].map((gate) => ({
+    name: gate.name,
+    work: (signal) => runGate(gate, signal),
+  })),
+  ...CPP_BUILDS.map((build) => ({
+    name: build.name,
+    work: (signal) => runCppTests(build, signal),
+  })),
+  ...PROJECTS.map((project) => ({
+    name: project.name,
+    work: (signal) => runProject(project, signal),
+  })),
+];
+
+await runMain(() => withInterrupt(testAll));
+
+async function testAll(signal) {
+  const wanted = process.argv.slice(2);
+  const chosen = parts.filter(
+    (part) => wanted.length === 0 || wanted.some((name) => part.name.startsWith(name)),
+  );
+  const outcomes = [];
+  try {
+    await setUp({ signal, tests: true });
+    for (const part of chosen) outcomes.push(await runPart(part, signal));
+  } catch (error) {
+    if (signal.aborted) throw error;
+    const broken = outcome('set-up');
+    addProblem(broken, error.message);
+    outcomes.push(broken);
+  }
+  const { text, failed } = summary(outcomes);
+  process.stdout.write(`${text}\n`);
+  return failed === 0 && outcomes.length > 0 ? 0 : 1;
+}
+
+async function runPart({ name, work }, signal) {
+  process.stdout.write(`\n── ${name}\n`);
+  const startedAt = performance.now();
+  let result;
+  try {
+    result = await work(signal);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    result = outcome(name);
+    addProblem(result, error.message);
+  }
+  return { ...result, ms: performance.now() - startedAt };
+}
+
+/** A gate is no test: it adds nothing when it passes, a failure when it does not. */
+async function runGate(gate, signal) {
+  const result = outcome(gate.name);
+  try {
+    await run(gate.command, gate.args, { signal, cwd: gate.cwd });
+  } catch (error) {
+    if (!(error instanceof CommandFailed)) throw error;
+    addProblem(result, 'failed, see above');
+  }
+  return result;
+}
