@@ -1,0 +1,92 @@
+import { parseDuration } from './duration.js';
+import { join, type Positions, type Problem } from './problem.js';
+import { schema } from './schema.js';
+import { isFile } from './source_uri.js';
+
+const DEFAULTS: unknown = schema.parse({ streams: { any: { source: '/any' } } });
+
+const PORTS = [
+  ['ingest', 'http', 'port'],
+  ['infer', 'http', 'port'],
+  ['sink', 'http', 'port'],
+  ['sink', 'grpc', 'port'],
+  ['sink', 'rtsp', 'port'],
+] as const;
+
+/** A value of the file before the schema has seen it; undefined where the file says nothing. */
+function at(value: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (node, key) =>
+      typeof node === 'object' && node !== null ? (node as Record<string, unknown>)[key] : undefined,
+    value,
+  );
+}
+
+/**
+ * Values that are right by themselves and wrong together. Works on the file as
+ * it stands, so that its problems come together with the schema's.
+ */
+export function conflicts(file: unknown, positions: Positions): Problem[] {
+  const streams = at(file, ['streams']);
+  const names = typeof streams === 'object' && streams !== null ? Object.keys(streams) : [];
+  const problem = (path: readonly string[], message: string): Problem => ({
+    line: positions.line(path),
+    path: join(path),
+    message,
+  });
+  return [
+    ...portConflicts(file, problem),
+    ...reconnectConflict(file, ['defaults', 'reconnect'], problem),
+    ...names.flatMap((name) => [
+      ...liveConflicts(file, name, problem),
+      ...reconnectConflict(file, ['streams', name, 'reconnect'], problem),
+    ]),
+  ];
+}
+
+type MakeProblem = (path: readonly string[], message: string) => Problem;
+
+function portConflicts(file: unknown, problem: MakeProblem): Problem[] {
+  const owners = new Map<unknown, string>();
+  const problems: Problem[] = [];
+  for (const path of PORTS) {
+    const wanted = at(file, path) ?? at(DEFAULTS, path);
+    const owner = owners.get(wanted);
+    if (owner !== undefined) problems.push(problem(path, `port ${String(wanted)} is already that of ${owner}`));
+    else if (wanted !== 0) owners.set(wanted, join(path));
+  }
+  return problems;
+}
+
+function liveConflicts(file: unknown, name: string, problem: MakeProblem): Problem[] {
+  const path = ['streams', name];
+  const source = at(file, [...path, 'source']);
+  if (typeof source !== 'string' || isFile(source)) return [];
+  const mode = at(file, [...path, 'mode']) ?? at(file, ['defaults', 'mode']);
+  const problems: Problem[] = [];
+  if (mode === 'lossless') {
+    problems.push(problem([...path, 'mode'], 'lossless is for files: a live source cannot wait; use latest'));
+  }
+  if (at(file, [...path, 'loop']) === true) {
+    problems.push(problem([...path, 'loop'], 'is for files: a live source has no end to start again from'));
+  }
+  if (at(file, [...path, 'pace']) === 'fast') {
+    problems.push(problem([...path, 'pace'], 'fast is for files: a live source has its own pace'));
+  }
+  return problems;
+}
+
+function reconnectConflict(file: unknown, path: readonly string[], problem: MakeProblem): Problem[] {
+  const written = (key: string): unknown => at(file, [...path, key]);
+  if (written('initial') === undefined && written('max') === undefined) return [];
+  const effective = (key: string): number | null => {
+    const value = written(key) ?? at(file, ['defaults', 'reconnect', key]);
+    if (typeof value === 'string') return parseDuration(value);
+    const byDefault = at(DEFAULTS, ['defaults', 'reconnect', key]);
+    return value === undefined && typeof byDefault === 'number' ? byDefault : null;
+  };
+  const [initial, max] = [effective('initial'), effective('max')];
+  return initial !== null && max !== null && initial > max
+    ? [problem([...path, 'max'], 'must not be less than initial')]
+    : [];
+}

@@ -1,0 +1,73 @@
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { NAME } from '../subjects.js';
+import { formatDuration, parseDuration } from './duration.js';
+
+/** A value as it stands in a message, short enough for one line. */
+export function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+/** Milliseconds from "250ms", "2s", …, within limits. */
+export function duration(minMs: number, maxMs: number) {
+  const limits = `from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`;
+  return z.unknown().transform((value, context) => {
+    const ms = value === 0 ? 0 : typeof value === 'string' ? parseDuration(value.trim()) : null;
+    if (ms !== null && ms >= minMs && ms <= maxMs) return ms;
+    const message =
+      ms !== null
+        ? `must be ${limits}, is ${show(value)}`
+        : typeof value === 'number'
+          ? `a duration needs a unit (ms, s, m, h, d), is ${show(value)}; for example "${value}s"`
+          : `must be a duration such as "250ms" or "2s", ${limits}, is ${show(value)}`;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
+}
+
+/** A whole number within limits. */
+export function integer(min: number, max: number) {
+  return z.number().check((context) => {
+    const { value } = context;
+    if (Number.isInteger(value) && value >= min && value <= max) return;
+    const message = `must be a whole number from ${min} to ${max}, is ${show(value)}`;
+    context.issues.push({ code: 'custom', message, input: value });
+  });
+}
+
+/** A number within limits. */
+export function decimal(min: number, max: number) {
+  return z.number().refine((value) => value >= min && value <= max, {
+    error: (issue) => `must be from ${min} to ${max}, is ${show(issue.input)}`,
+  });
+}
+
+/** A port to listen on; 0 takes a free one. */
+export const port = integer(0, 65_535);
+
+const HOST_NAME = /^(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*$/;
+
+/** An address to listen on. */
+export const host = z.string().refine((value) => isIP(value) !== 0 || HOST_NAME.test(value), {
+  error: (issue) => `must be an IP address or host name, is ${show(issue.input)}`,
+});
+
+/** What a stream, model or service instance may be called. */
+export const name = z.string().regex(NAME, {
+  error: (issue) => `must be 1 to 64 of A-Z a-z 0-9 _ -, is ${show(issue.input)}`,
+});
+
+/** Text that is not empty. */
+export const text = z.string().refine((value) => value.trim() !== '', { error: 'must not be empty' });
+
+/** A section: unknown keys are refused, and one that is left empty means its defaults. */
+export function section<S extends z.ZodRawShape>(shape: S) {
+  return z.preprocess((value) => value ?? {}, z.strictObject(shape));
+}
+
+/** Where to listen, on this machine only unless said otherwise. */
+export const endpoint = (defaultPort: number) => ({
+  host: host.default('127.0.0.1'),
+  port: port.default(defaultPort),
+});

@@ -1,0 +1,229 @@
+import { resolve } from 'node:path';
+import { cacheDirectory, defaultBusDirectory, modelsDirectory, type Environment } from './locations.js';
+import type { ConfigFile } from './schema.js';
+import { toUri } from './source_uri.js';
+import type { LogFormat, LogLevel } from '../log.js';
+
+/** Where to listen. */
+export interface EndpointConfig {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+}
+
+export interface IngestConfig {
+  /** Name of the producer and of its socket. */
+  readonly name: string;
+  readonly http: EndpointConfig;
+  /** How long a published frame waits for a worker, and then for sink. */
+  readonly deliveryTtlMs: number;
+  /** Frames of one stream that workers may hold at once. */
+  readonly inFlight: number;
+  /** 0 lets the decoder choose. */
+  readonly decoderThreads: number;
+}
+
+export interface BatchConfig {
+  /** Most frames in a batch. */
+  readonly size: number;
+  /** A batch starts when its oldest frame is so old. */
+  readonly maxAgeMs: number;
+}
+
+export interface InferConfig {
+  readonly name: string;
+  readonly http: EndpointConfig;
+  readonly batch: BatchConfig;
+  /** Worker threads that run the engine. */
+  readonly executors: number;
+  /** Threads of the engine in each executor; 0 divides the machine's cores. */
+  readonly threads: number;
+  /** Most frames of one producer that the worker leases at once. */
+  readonly maxHeld: number;
+}
+
+export interface ReorderConfig {
+  /** Most frames of a stream that wait for an earlier one. */
+  readonly window: number;
+  /** Longest wait for an earlier frame. */
+  readonly deadlineMs: number;
+}
+
+export interface EncodeConfig {
+  readonly bitrateKbps: number;
+  /** x264 speed-preset. */
+  readonly preset: string;
+  readonly keyframeIntervalMs: number;
+  /** 0 lets the encoder choose. */
+  readonly threads: number;
+}
+
+export interface SinkConfig {
+  readonly name: string;
+  readonly http: EndpointConfig;
+  readonly grpc: EndpointConfig;
+  readonly rtsp: EndpointConfig & { readonly maxClients: number };
+  readonly reorder: ReorderConfig;
+  readonly encode: EncodeConfig;
+  /** Most frames of one producer that the sink leases at once. */
+  readonly maxHeld: number;
+}
+
+export interface ReconnectConfig {
+  /** Wait before the first new try; doubles with each failure. */
+  readonly initialMs: number;
+  /** Longest wait. */
+  readonly maxMs: number;
+}
+
+/** One stream, what `defaults` says included. */
+export interface StreamConfig {
+  readonly id: string;
+  /** A URI; paths of the file have become file:// ones. */
+  readonly source: string;
+  /** Files: play again and again. */
+  readonly loop: boolean;
+  /** Files: at the pace of their timestamps, or as fast as possible. */
+  readonly pace: 'realtime' | 'fast';
+  /** Name of the model; null when nobody is to look at the stream. */
+  readonly model: string | null;
+  readonly mode: 'latest' | 'lossless';
+  /** Frames to leave out after each one that is looked at. */
+  readonly interval: number;
+  /** Labels to keep; empty keeps all. */
+  readonly labels: readonly string[];
+  /** Lowest confidence to keep; null leaves it to the model. */
+  readonly minConfidence: number | null;
+  /** Slots of the pool beyond the decoder's own. */
+  readonly slots: number;
+  /** RTSP transport. */
+  readonly transport: 'tcp' | 'udp';
+  /** No frame for so long is a failure; 0 means never. */
+  readonly noFrameTimeoutMs: number;
+  readonly reconnect: ReconnectConfig;
+}
+
+/** The whole configuration: plain values, frozen, every default filled in. */
+export interface Config {
+  readonly log: { readonly level: LogLevel; readonly format: LogFormat };
+  readonly bus: {
+    /** Folder of the bus sockets. */
+    readonly directory: string;
+    readonly allowUids: readonly number[];
+    readonly allowGids: readonly number[];
+  };
+  /** "embedded" only before `framebus up` has started its own server. */
+  readonly nats: { readonly url: string };
+  readonly ingest: IngestConfig;
+  readonly infer: InferConfig;
+  readonly sink: SinkConfig;
+  readonly models: {
+    /** Folder of the manifests. */
+    readonly directory: string;
+    /** Folder of fetched files. */
+    readonly cache: string;
+  };
+  /** In the order of the file. */
+  readonly streams: readonly StreamConfig[];
+}
+
+/** Fills in what depends on the machine, the environment and the file's place; `directory` is absolute. */
+export function resolveConfig(file: ConfigFile, directory: string, environment: Environment): Config {
+  const natsUrl = environment['NATS_URL'];
+  return freeze({
+    log: file.log,
+    bus: {
+      directory:
+        file.bus.directory === null
+          ? defaultBusDirectory(environment)
+          : resolve(directory, file.bus.directory),
+      allowUids: file.bus.allow_uids,
+      allowGids: file.bus.allow_gids,
+    },
+    nats: { url: natsUrl === undefined || natsUrl === '' ? file.nats.url : natsUrl },
+    ingest: ingestConfig(file.ingest),
+    infer: inferConfig(file.infer),
+    sink: sinkConfig(file.sink),
+    models: {
+      directory: modelsDirectory(file.models.directory, directory),
+      cache: cacheDirectory(file.models.cache, directory, environment),
+    },
+    streams: Object.entries(file.streams).map(([id, stream]) =>
+      streamConfig(id, stream, file.defaults, directory),
+    ),
+  });
+}
+
+function ingestConfig(ingest: ConfigFile['ingest']): IngestConfig {
+  return {
+    name: ingest.name,
+    http: ingest.http,
+    deliveryTtlMs: ingest.delivery_ttl,
+    inFlight: ingest.in_flight,
+    decoderThreads: ingest.decoder_threads,
+  };
+}
+
+function inferConfig(infer: ConfigFile['infer']): InferConfig {
+  return {
+    name: infer.name,
+    http: infer.http,
+    batch: { size: infer.batch.size, maxAgeMs: infer.batch.max_age },
+    executors: infer.executors,
+    threads: infer.threads,
+    maxHeld: infer.max_held,
+  };
+}
+
+function sinkConfig(sink: ConfigFile['sink']): SinkConfig {
+  const { rtsp, reorder, encode } = sink;
+  return {
+    name: sink.name,
+    http: sink.http,
+    grpc: sink.grpc,
+    rtsp: { host: rtsp.host, port: rtsp.port, maxClients: rtsp.max_clients },
+    reorder: { window: reorder.window, deadlineMs: reorder.deadline },
+    encode: {
+      bitrateKbps: encode.bitrate_kbps,
+      preset: encode.preset,
+      keyframeIntervalMs: encode.keyframe_interval,
+      threads: encode.threads,
+    },
+    maxHeld: sink.max_held,
+  };
+}
+
+function streamConfig(
+  id: string,
+  stream: ConfigFile['streams'][string],
+  defaults: ConfigFile['defaults'],
+  directory: string,
+): StreamConfig {
+  return {
+    id,
+    source: toUri(stream.source, directory),
+    loop: stream.loop,
+    pace: stream.pace,
+    // null is a value of its own here: no model, although there is a default one.
+    model: stream.model === undefined ? defaults.model : stream.model,
+    mode: stream.mode ?? defaults.mode,
+    interval: stream.interval ?? defaults.interval,
+    labels: stream.labels ?? defaults.labels,
+    minConfidence: stream.min_confidence === undefined ? defaults.min_confidence : stream.min_confidence,
+    slots: stream.slots ?? defaults.slots,
+    transport: stream.transport ?? defaults.transport,
+    noFrameTimeoutMs: stream.no_frame_timeout ?? defaults.no_frame_timeout,
+    reconnect: {
+      initialMs: stream.reconnect.initial ?? defaults.reconnect.initial,
+      maxMs: stream.reconnect.max ?? defaults.reconnect.max,
+    },
+  };
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    Object.values(value).forEach(freeze);
+    Object.freeze(value);
+  }
+  return value;
+}

@@ -1,0 +1,165 @@
+import { z } from 'zod';
+import { decimal, duration, endpoint, host, integer, name, port, section, show, text } from './fields.js';
+import { sourceProblem } from './source_uri.js';
+
+const SECOND = 1_000;
+const HOUR = 3_600_000;
+const X264_PRESETS = ['ultrafast', 'superfast', 'veryfast', 'faster', 'fast', 'medium', 'slow', 'slower', 'veryslow'] as const;
+
+const id = z.number().int().min(0).max(4_294_967_294);
+
+const log = {
+  level: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+  format: z.enum(['auto', 'text', 'json']).default('auto'),
+};
+
+const bus = {
+  directory: text.nullable().default(null),
+  allow_uids: z.array(id).default([]),
+  allow_gids: z.array(id).default([]),
+};
+
+const NATS_SERVER = /^(nats|tls):\/\/[^\s,]+$/;
+
+const natsUrl = z.string().refine(
+  (value) => value === 'embedded' || value.split(',').every((url) => NATS_SERVER.test(url.trim())),
+  {
+    error: (issue) =>
+      `must be "embedded" or one or more nats://host:port or tls://host:port, separated by commas, is ${show(issue.input)}`,
+  },
+);
+
+const ingest = {
+  name: z
+    .string()
+    .regex(/^[a-z0-9-]{1,64}$/, {
+      error: (issue) => `must be 1 to 64 of a-z 0-9 -, because it names a socket, is ${show(issue.input)}`,
+    })
+    .default('ingest-0'),
+  http: section(endpoint(9101)),
+  delivery_ttl: duration(10, 60 * SECOND).default(2 * SECOND),
+  in_flight: integer(1, 64).default(2),
+  decoder_threads: integer(0, 64).default(0),
+};
+
+const infer = {
+  name: name.default('infer-0'),
+  http: section(endpoint(9102)),
+  batch: section({
+    size: integer(1, 256).default(4),
+    max_age: duration(0, 10 * SECOND).default(10),
+  }),
+  executors: integer(1, 64).default(1),
+  threads: integer(0, 256).default(0),
+  max_held: integer(1, 4096).default(16),
+};
+
+const sink = {
+  name: name.default('sink-0'),
+  http: section(endpoint(8080)),
+  grpc: section(endpoint(50_051)),
+  rtsp: section({
+    host: host.default('127.0.0.1'),
+    port: port.default(8554),
+    max_clients: integer(1, 10_000).default(64),
+  }),
+  reorder: section({
+    window: integer(1, 1024).default(32),
+    deadline: duration(1, 60 * SECOND).default(SECOND),
+  }),
+  encode: section({
+    bitrate_kbps: integer(50, 200_000).default(4000),
+    preset: z.enum(X264_PRESETS).default('veryfast'),
+    keyframe_interval: duration(100, 60 * SECOND).default(2 * SECOND),
+    threads: integer(0, 64).default(0),
+  }),
+  max_held: integer(1, 4096).default(64),
+};
+
+const models = {
+  directory: text.nullable().default(null),
+  cache: text.nullable().default(null),
+};
+
+/** What `defaults` sets for all streams, and every stream may set for itself. */
+const perStream = {
+  model: name.nullable(),
+  mode: z.enum(['latest', 'lossless']),
+  interval: integer(0, 10_000),
+  labels: z.array(text),
+  min_confidence: decimal(0, 1).nullable(),
+  slots: integer(2, 256),
+  transport: z.enum(['tcp', 'udp']),
+  no_frame_timeout: duration(0, HOUR),
+};
+
+const reconnectInitial = duration(10, HOUR);
+const reconnectMax = duration(10, 24 * HOUR);
+
+const defaults = {
+  model: perStream.model.default('ssdlite-mobilenet-v2'),
+  mode: perStream.mode.default('latest'),
+  interval: perStream.interval.default(0),
+  labels: perStream.labels.default([]),
+  min_confidence: perStream.min_confidence.default(null),
+  slots: perStream.slots.default(12),
+  transport: perStream.transport.default('tcp'),
+  no_frame_timeout: perStream.no_frame_timeout.default(10 * SECOND),
+  reconnect: section({
+    initial: reconnectInitial.default(SECOND),
+    max: reconnectMax.default(30 * SECOND),
+  }),
+};
+
+const source = z.string().check((context) => {
+  const problem = sourceProblem(context.value);
+  if (problem !== null) context.issues.push({ code: 'custom', message: problem, input: context.value });
+});
+
+const stream = {
+  source,
+  loop: z.boolean().default(false),
+  pace: z.enum(['realtime', 'fast']).default('realtime'),
+  model: perStream.model.optional(),
+  mode: perStream.mode.optional(),
+  interval: perStream.interval.optional(),
+  labels: perStream.labels.optional(),
+  min_confidence: perStream.min_confidence.optional(),
+  slots: perStream.slots.optional(),
+  transport: perStream.transport.optional(),
+  no_frame_timeout: perStream.no_frame_timeout.optional(),
+  reconnect: section({
+    initial: reconnectInitial.optional(),
+    max: reconnectMax.optional(),
+  }),
+};
+
+/** The configuration file, as people write it. Defaults stand here and nowhere else. */
+export const schema = z.strictObject({
+  log: section(log),
+  bus: section(bus),
+  nats: section({ url: natsUrl.default('nats://127.0.0.1:4222') }),
+  ingest: section(ingest),
+  infer: section(infer),
+  sink: section(sink),
+  models: section(models),
+  defaults: section(defaults),
+  streams: z.record(name, section(stream)),
+});
+
+/** What the schema makes of a file: every key present, durations in milliseconds. */
+export type ConfigFile = z.infer<typeof schema>;
+
+/** Keys that a section knows, for suggestions; undefined when the path is not a section. */
+export function knownKeys(path: readonly PropertyKey[]): string[] | undefined {
+  let at: unknown = schema;
+  for (const key of path) {
+    at = isObject(at) ? at.shape[String(key)] : at instanceof z.ZodRecord ? at.valueType : undefined;
+    if (at instanceof z.ZodPipe) at = at.out;
+  }
+  return isObject(at) ? Object.keys(at.shape) : undefined;
+}
+
+function isObject(schema: unknown): schema is z.ZodObject {
+  return schema instanceof z.ZodObject;
+}
