@@ -12,6 +12,7 @@ import { Interrupted } from './command.mjs';
  * @returns {Promise<() => Promise<void>>} gives the lock back
  */
 export async function takeLock(file, { signal, onWait } = {}) {
+  if (signal?.aborted) throw new Interrupted();
   mkdirSync(path.dirname(file), { recursive: true });
   const holder = spawn('flock', [file, 'sh', '-c', 'echo held; exec cat'], {
     stdio: ['pipe', 'pipe', 'ignore'],
