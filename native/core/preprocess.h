@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "frame_view.h"
+#include "preprocess_rows.h"
 
 namespace framebus {
 
@@ -65,5 +66,9 @@ constexpr size_t tensor_size(const PreprocessSpec& spec) {
 // clamped to 0-255 and not rounded; network value = (level - mean) * scale.
 // Reads nothing outside of plane_row_bytes x plane_rows of each plane.
 PreprocessGeometry preprocess(const FrameView& frame, const PreprocessSpec& spec, float* tensor);
+
+// The same with chosen inner loops, so that each can be tested and measured.
+PreprocessGeometry preprocess_with(const rows::Kernels& kernels, const FrameView& frame,
+                                   const PreprocessSpec& spec, float* tensor);
 
 }  // namespace framebus
