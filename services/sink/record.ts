@@ -1,3 +1,4 @@
+import { SCHEMA_VERSION } from '../../lib/subjects.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
@@ -27,11 +28,10 @@ export function uninferredReason(status: InferenceStatus): string | null {
 export function detectionRecord(
   result: ResultMessage,
   frame: FrameDescriptor,
-  schemaVersion: number,
   nowMonotonicNs: bigint,
 ): DetectionRecord {
   return {
-    schemaVersion,
+    schemaVersion: SCHEMA_VERSION,
     streamId: frame.streamId,
     epoch: frame.epoch,
     seq: frame.seq,

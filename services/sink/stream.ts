@@ -1,0 +1,186 @@
+import type { FrameLease } from '../../native/contract.js';
+import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
+import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
+import { overlayBoxes } from './overlay.js';
+import { PtsLine } from './pts_line.js';
+import { detectionRecord } from './record.js';
+import { ReorderWindow, type Position } from './reorder.js';
+import type { EncodedPicture, Picture, Snapshot } from './stream_output.js';
+
+/** A result as it came, with its frame if that could be leased. */
+export interface Received {
+  result: ResultMessage;
+  frame: FrameDescriptor;
+  lease: FrameLease | null;
+}
+
+/** Why a received frame was not encoded. */
+export type SinkDrop = 'late' | 'duplicate' | 'stale' | 'encoder_full' | 'encoder_failed';
+
+/** Where a stream's numbers go. Every received frame ends as encoded or as one drop. */
+export interface StreamBooks {
+  received(result: ResultMessage, frame: FrameDescriptor): void;
+  encoded(picture: EncodedPicture): void;
+  dropped(reason: SinkDrop, frames: number): void;
+}
+
+/** The pictures' way out, see StreamOutput. */
+export interface PictureOutput {
+  push(picture: Picture): 'queued' | 'full' | 'failed';
+  snapshot(quality: number): Promise<Snapshot | null>;
+  close(): Promise<void>;
+}
+
+export interface StreamOptions {
+  /** Frames that may wait for an earlier one. */
+  windowFrames: number;
+  /** Longest time that a frame waits for an earlier one. */
+  deadlineMs: number;
+  /** Wait for the encoder instead of dropping pictures; only files can do that. */
+  lossless: boolean;
+}
+
+export interface StreamClock {
+  monotonicNs(): bigint;
+  nowMs(): number;
+}
+
+/** Longest wait for the encoder at the end; a service has 4 s for everything. */
+const DRAIN_MS = 2000;
+
+/** One stream in the sink: order restored, recorded, drawn and encoded. */
+export class Stream {
+  readonly #options: StreamOptions;
+  readonly #books: StreamBooks;
+  readonly #output: PictureOutput;
+  readonly #publish: (record: DetectionRecord) => void;
+  readonly #clock: StreamClock;
+  readonly #window: ReorderWindow<Received>;
+  readonly #ptsLine = new PtsLine();
+  /** lossless: pictures that wait for room in the encoder, in order; bounded by the pool. */
+  readonly #waiting: Picture[] = [];
+  #timer: NodeJS.Timeout | null = null;
+  /** Called when `#waiting` has become empty. */
+  #emptied: (() => void) | null = null;
+  #closed = false;
+
+  constructor(
+    options: StreamOptions,
+    books: StreamBooks,
+    output: PictureOutput,
+    publish: (record: DetectionRecord) => void,
+    clock: StreamClock,
+  ) {
+    this.#options = options;
+    this.#books = books;
+    this.#output = output;
+    this.#publish = publish;
+    this.#clock = clock;
+    this.#window = new ReorderWindow<Received>(
+      {
+        size: options.windowFrames,
+        deadlineMs: options.deadlineMs,
+        emit: (received) => this.#deliver(received),
+      },
+      () => clock.nowMs(),
+    );
+  }
+
+  /** Takes a result in; the lease is the stream's from now on. */
+  receive(received: Received): void {
+    this.#books.received(received.result, received.frame);
+    const outcome = this.#window.push(positionOf(received.frame), received);
+    if (outcome !== 'accepted') {
+      received.lease?.release();
+      this.#books.dropped(outcome, 1);
+    }
+    this.#schedule();
+  }
+
+  /** The encoder has room: pictures that waited go on. */
+  resume(): void {
+    for (let picture = this.#waiting[0]; picture; picture = this.#waiting[0]) {
+      const outcome = this.#output.push(picture);
+      if (outcome === 'full') return;
+      this.#waiting.shift();
+      picture.lease.release();
+      if (outcome === 'failed') this.#books.dropped('encoder_failed', 1);
+    }
+    this.#emptied?.();
+  }
+
+  snapshot(quality: number): Promise<Snapshot | null> {
+    return this.#output.snapshot(quality);
+  }
+
+  /** Sends out what is in the window, then ends the output. Idempotent. */
+  async close(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true;
+      this.#window.flush();
+      this.#schedule();
+      await this.#drain();
+    }
+    await this.#output.close();
+    for (const picture of this.#waiting.splice(0)) {
+      picture.lease.release();
+      this.#books.dropped('encoder_full', 1);
+    }
+  }
+
+  /** Lets the pictures that wait for the encoder go on, for a while. */
+  async #drain(): Promise<void> {
+    if (this.#waiting.length === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, DRAIN_MS);
+      this.#emptied = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #schedule(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+    const deadlineMs = this.#window.nextDeadlineMs();
+    if (deadlineMs === null) return;
+    this.#timer = setTimeout(
+      () => {
+        this.#window.tick();
+        this.#schedule();
+      },
+      Math.max(1, deadlineMs - this.#clock.nowMs()),
+    );
+  }
+
+  #deliver({ result, frame, lease }: Received): void {
+    const record = detectionRecord(result, frame, this.#clock.monotonicNs());
+    this.#publish(record);
+    if (!lease?.valid()) {
+      lease?.release();
+      this.#books.dropped('stale', 1);
+      return;
+    }
+    const { decodedMonotonicNs } = frame;
+    const ptsNs = this.#ptsLine.next(frame.ptsNs, decodedMonotonicNs);
+    const boxes = overlayBoxes(result.detections);
+    this.#draw({ lease, record, boxes, ptsNs, decodedMonotonicNs });
+  }
+
+  #draw(picture: Picture): void {
+    const outcome = this.#waiting.length > 0 ? 'full' : this.#output.push(picture);
+    if (outcome === 'full' && this.#options.lossless) {
+      this.#waiting.push(picture);
+      return;
+    }
+    picture.lease.release();
+    if (outcome === 'full') this.#books.dropped('encoder_full', 1);
+    if (outcome === 'failed') this.#books.dropped('encoder_failed', 1);
+  }
+}
+
+function positionOf(frame: FrameDescriptor): Position {
+  return { epochCreatedNs: frame.epoch?.createdUnixNs ?? 0n, seq: frame.seq };
+}

@@ -1,0 +1,236 @@
+import type {
+  Addon,
+  FrameFormat,
+  FrameLease,
+  Output,
+  OutputEvent,
+  OverlayBox,
+  RtspServer,
+  Viewer,
+  ViewerEvent,
+} from '../../native/contract.js';
+import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+
+/** How pictures are encoded. */
+export interface EncodeSettings {
+  bitrateKbps: number;
+  /** x264 speed-preset name. */
+  preset: string;
+  keyframeIntervalMs: number;
+  /** Encoder threads; 0 lets the encoder choose. */
+  threads: number;
+}
+
+/** A frame on its way into the encoder. */
+export interface Picture {
+  lease: FrameLease;
+  record: DetectionRecord;
+  boxes: OverlayBox[];
+  /** On a line that only rises, see PtsLine. */
+  ptsNs: bigint;
+  decodedMonotonicNs: bigint;
+}
+
+export interface StreamOutputListener {
+  /** A picture has gone out to all viewers; there is room for another one. */
+  encoded(picture: EncodedPicture): void;
+  /** The encoder has failed with so many pictures in it; it is made anew. */
+  failed(lost: number, code: string, message: string): void;
+}
+
+export interface EncodedPicture {
+  /** From the decoder to all viewers, in milliseconds. */
+  latencyMs: number;
+  keyframe: boolean;
+  bytes: number;
+}
+
+export interface Snapshot {
+  jpeg: Uint8Array;
+  record: DetectionRecord;
+}
+
+/** What is known of a picture while the encoder, or the snapshot, has it. */
+interface Sent {
+  record: DetectionRecord;
+  decodedMonotonicNs: bigint;
+}
+
+interface Encoder {
+  output: Output;
+  format: FrameFormat;
+  /** In the encoder now, by number. */
+  pending: Map<bigint, Sent>;
+}
+
+/** Pictures that may wait in the encoder's queue; each one holds a slot until it is copied. */
+const ENCODER_QUEUE = 4;
+/** Sent pictures whose record is kept for snapshots. */
+const REMEMBERED = 32;
+/** Pause after an encoder has failed. */
+const RETRY_MS = 1000;
+
+const sameFormat = (a: FrameFormat, b: FrameFormat): boolean =>
+  (Object.keys(a) as (keyof FrameFormat)[]).every((key) => a[key] === b[key]);
+
+/**
+ * The one annotated, encoded picture stream of a stream: RTSP mount, page
+ * viewers and snapshots hang on it. Another frame format means another encoder
+ * under the same mount; viewers of the old one are ended and come back.
+ */
+export class StreamOutput {
+  readonly #streamId: string;
+  readonly #encode: EncodeSettings;
+  readonly #addon: Pick<Addon, 'createOutput'>;
+  readonly #rtsp: Pick<RtspServer, 'mount' | 'unmount'>;
+  readonly #listener: StreamOutputListener;
+  readonly #nowMs: () => number;
+  /** Records of the latest pictures, by number, oldest first. */
+  readonly #records = new Map<bigint, DetectionRecord>();
+  readonly #closing = new Set<Promise<void>>();
+  #encoder: Encoder | null = null;
+  #retryAtMs = 0;
+  /** Number of the next picture; a frame's own `seq` may come again after a restart. */
+  #next = 0n;
+  #closed = false;
+
+  constructor(
+    streamId: string,
+    encode: EncodeSettings,
+    addon: Pick<Addon, 'createOutput'>,
+    rtsp: Pick<RtspServer, 'mount' | 'unmount'>,
+    listener: StreamOutputListener,
+    nowMs: () => number,
+  ) {
+    this.#streamId = streamId;
+    this.#encode = encode;
+    this.#addon = addon;
+    this.#rtsp = rtsp;
+    this.#listener = listener;
+    this.#nowMs = nowMs;
+  }
+
+  /** Pictures in the encoder now. */
+  get pending(): number {
+    return this.#encoder?.pending.size ?? 0;
+  }
+
+  /** Queues a picture. The lease stays the caller's to release. failed: no encoder now. */
+  push(picture: Picture): 'queued' | 'full' | 'failed' {
+    const encoder = this.#encoderFor(picture.lease.format);
+    if (encoder === null) return 'failed';
+    const { lease, record, boxes, ptsNs, decodedMonotonicNs } = picture;
+    if (encoder.output.push(lease.id, this.#next, ptsNs, boxes) === 'full') return 'full';
+    encoder.pending.set(this.#next, { record, decodedMonotonicNs });
+    this.#next += 1n;
+    return 'queued';
+  }
+
+  /** JPEG of the latest drawn picture; null before the first one. */
+  async snapshot(quality: number): Promise<Snapshot | null> {
+    const taken = await this.#encoder?.output.snapshot(quality);
+    if (!taken) return null;
+    const record = this.#records.get(taken.seq) ?? this.#encoder?.pending.get(taken.seq)?.record;
+    return record ? { jpeg: taken.jpeg, record } : null;
+  }
+
+  /** A viewer of the pictures; null when there are none yet. */
+  openViewer(listener: (event: ViewerEvent) => void): Viewer | null {
+    return this.#encoder?.output.openViewer(listener) ?? null;
+  }
+
+  /** Ends the mount and all viewers; what is in the encoder still comes out. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#retire();
+    await Promise.all(this.#closing);
+  }
+
+  #encoderFor(format: FrameFormat): Encoder | null {
+    if (this.#encoder && sameFormat(this.#encoder.format, format)) return this.#encoder;
+    if (this.#closed || this.#nowMs() < this.#retryAtMs) return null;
+    this.#retire();
+    try {
+      this.#encoder = this.#create(format);
+    } catch (error) {
+      this.#retryAtMs = this.#nowMs() + RETRY_MS;
+      const { code, message } = error as { code?: string; message: string };
+      this.#listener.failed(0, code ?? 'OUTPUT_FAILED', message);
+    }
+    return this.#encoder;
+  }
+
+  #create(format: FrameFormat): Encoder {
+    const pending = new Map<bigint, Sent>();
+    const output = this.#addon.createOutput(
+      {
+        streamId: this.#streamId,
+        format,
+        bitrateKbps: this.#encode.bitrateKbps,
+        preset: this.#encode.preset,
+        keyframeIntervalMs: this.#encode.keyframeIntervalMs,
+        encoderThreads: this.#encode.threads,
+        queue: ENCODER_QUEUE,
+      },
+      (event) => this.#hear(encoder, event),
+    );
+    const encoder: Encoder = { output, format, pending };
+    try {
+      this.#rtsp.mount(this.#streamId, output);
+    } catch (error) {
+      this.#finish(encoder);
+      throw error;
+    }
+    return encoder;
+  }
+
+  #hear(encoder: Encoder, event: OutputEvent): void {
+    if (event.type === 'error') {
+      this.#retryAtMs = this.#nowMs() + RETRY_MS;
+      this.#listener.failed(forget(encoder), event.code, event.message);
+      if (encoder === this.#encoder) this.#retire();
+      return;
+    }
+    const sent = encoder.pending.get(event.seq);
+    if (!sent) return;
+    encoder.pending.delete(event.seq);
+    this.#remember(event.seq, sent.record);
+    this.#listener.encoded({
+      latencyMs: Number(event.monotonicNs - sent.decodedMonotonicNs) / 1e6,
+      keyframe: event.keyframe,
+      bytes: event.bytes,
+    });
+  }
+
+  #remember(number: bigint, record: DetectionRecord): void {
+    this.#records.set(number, record);
+    this.#records.delete(number - BigInt(REMEMBERED));
+  }
+
+  /** Takes the encoder out of service; its last pictures come out while it closes. */
+  #retire(): void {
+    const encoder = this.#encoder;
+    if (!encoder) return;
+    this.#encoder = null;
+    this.#rtsp.unmount(this.#streamId);
+    this.#finish(encoder);
+  }
+
+  #finish(encoder: Encoder): void {
+    const closing = encoder.output
+      .close()
+      .then(() => {
+        const lost = forget(encoder);
+        if (lost > 0) this.#listener.failed(lost, 'OUTPUT_FAILED', 'closed with pictures in it');
+      })
+      .finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
+  }
+}
+
+/** Number of pictures that will not come out of the encoder any more. */
+function forget(encoder: Encoder): number {
+  const lost = encoder.pending.size;
+  encoder.pending.clear();
+  return lost;
+}
