@@ -346,6 +346,16 @@ export interface Addon {
    * Runs on the calling thread: call it from a worker. Throws FRAME_RELEASED.
    */
   preprocess(leaseIds: number[], spec: PreprocessSpec, tensor: Float32Array): PreprocessGeometry[];
+  /**
+   * The same for one picture that lies in memory; sizes are checked. The last row of
+   * a plane may be shorter than its stride. Runs on the calling thread.
+   */
+  preprocessPlanes(
+    format: FrameFormat,
+    planes: { data: Uint8Array; stride: number }[],
+    spec: PreprocessSpec,
+    tensor: Float32Array,
+  ): PreprocessGeometry;
   createOutput(options: OutputOptions, listener: (event: OutputEvent) => void): Output;
   /** Throws RTSP_PORT_IN_USE or RTSP_BIND. */
   createRtspServer(options: RtspServerOptions): RtspServer;
