@@ -30,7 +30,8 @@ export function loadConfig(file: string, environment: Environment = process.env)
     if (codeOf(error) === 'ENOENT') {
       throw new FramebusError('CONFIG_NOT_FOUND', `${file}: no such file`, { cause: error });
     }
-    throw new FramebusError('CONFIG_UNREADABLE', `${file}: ${messageOf(error)}`, { cause: error });
+    const why = codeOf(error) === 'EISDIR' ? 'is a folder, not a file' : messageOf(error);
+    throw new FramebusError('CONFIG_UNREADABLE', `${file}: ${why}`, { cause: error });
   }
   return parseConfig(text, file, environment);
 }

@@ -1,3 +1,4 @@
+import { NAME } from '../subjects.js';
 import { parseDuration } from './duration.js';
 import { join, type Positions, type Problem } from './problem.js';
 import { schema } from './schema.js';
@@ -23,8 +24,8 @@ function at(value: unknown, path: readonly string[]): unknown {
 }
 
 /**
- * Values that are right by themselves and wrong together. Works on the file as
- * it stands, so that its problems come together with the schema's.
+ * Names of streams, and values that are right by themselves and wrong together.
+ * Works on the file as it stands, so that its problems come together with the schema's.
  */
 export function conflicts(file: unknown, positions: Positions): Problem[] {
   const streams = at(file, ['streams']);
@@ -38,6 +39,7 @@ export function conflicts(file: unknown, positions: Positions): Problem[] {
     ...portConflicts(file, problem),
     ...reconnectConflict(file, ['defaults', 'reconnect'], problem),
     ...names.flatMap((name) => [
+      ...nameProblem(name, problem),
       ...liveConflicts(file, name, problem),
       ...reconnectConflict(file, ['streams', name, 'reconnect'], problem),
     ]),
@@ -45,6 +47,12 @@ export function conflicts(file: unknown, positions: Positions): Problem[] {
 }
 
 type MakeProblem = (path: readonly string[], message: string) => Problem;
+
+function nameProblem(name: string, problem: MakeProblem): Problem[] {
+  return NAME.test(name)
+    ? []
+    : [problem(['streams', name], 'the name of a stream must be 1 to 64 of A-Z a-z 0-9 _ -')];
+}
 
 function portConflicts(file: unknown, problem: MakeProblem): Problem[] {
   const owners = new Map<unknown, string>();

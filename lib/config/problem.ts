@@ -53,27 +53,30 @@ function startOf(node: unknown): number | undefined {
 export function yamlProblem(error: YAMLError, text: string): Problem {
   const line = error.linePos?.[0].line ?? 1;
   if (error.code === 'DUPLICATE_KEY') {
-    const [key = ''] = text.slice(error.pos[0], error.pos[1]).split(':');
-    return { line, path: '', message: `key "${key.trim()}" stands twice in the same section; remove one` };
+    const [key = ''] = text.slice(error.pos[0]).split(/[:\n]/);
+    return { line, path: '', message: `key ${show(key.trim().replace(/^(["'])(.*)\1$/, '$2'))} stands twice in the same section; remove one` };
   }
   const [first = ''] = error.message.split('\n');
   return { line, path: '', message: `not valid YAML: ${first.replace(/ at line \d+, column \d+:?$/, '')}` };
 }
 
-/** What the schema has to say, in words that name value and remedy. */
-export function schemaProblems(issue: z.core.$ZodIssue, positions: Positions): Problem[] {
+/**
+ * What the schema has to say, in words that name value and remedy.
+ *
+ * @param known keys of a section, for suggestions; those of the configuration unless said otherwise
+ */
+export function schemaProblems(issue: z.core.$ZodIssue, positions: Positions, known = knownKeys): Problem[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => {
       const path = [...issue.path, key];
-      return { line: positions.line(path), path: join(path), message: unknownKey(key, issue.path) };
+      return { line: positions.line(path), path: join(path), message: unknownKey(key, known(issue.path) ?? []) };
     });
   }
   const message = redactUrl(wording(issue));
   return [{ line: positions.line(issue.path), path: join(issue.path), message }];
 }
 
-function unknownKey(key: string, parent: Path): string {
-  const known = knownKeys(parent) ?? [];
+function unknownKey(key: string, known: string[]): string {
   const near = closest(key, known);
   return near === undefined
     ? `unknown key; known here: ${known.join(', ')}`
@@ -101,8 +104,6 @@ function wording(issue: z.core.$ZodIssue): string {
       return `must be at least ${issue.minimum}, is ${show(issue.input)}`;
     case 'too_big':
       return `must be at most ${issue.maximum}, is ${show(issue.input)}`;
-    case 'invalid_key':
-      return `a name ${issue.issues[0]?.message ?? 'of this form is not allowed'}`;
     default:
       return issue.message;
   }

@@ -6,7 +6,7 @@ const SECOND = 1_000;
 const HOUR = 3_600_000;
 const X264_PRESETS = ['ultrafast', 'superfast', 'veryfast', 'faster', 'fast', 'medium', 'slow', 'slower', 'veryslow'] as const;
 
-const id = z.number().int().min(0).max(4_294_967_294);
+const id = integer(0, 4_294_967_294);
 
 const log = {
   level: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
@@ -144,7 +144,7 @@ export const schema = z.strictObject({
   sink: section(sink),
   models: section(models),
   defaults: section(defaults),
-  streams: z.record(name, section(stream)),
+  streams: z.record(z.string(), section(stream)),
 });
 
 /** What the schema makes of a file: every key present, durations in milliseconds. */
