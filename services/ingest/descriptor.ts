@@ -1,0 +1,56 @@
+import type { FrameFormat as NativeFormat, SourceEvent } from '../../native/contract.js';
+import {
+  CaptureTimeSource,
+  FrameDescriptor,
+  FrameFormat,
+  PixelFormat,
+} from '#proto/framebus/frame/v1/frame.js';
+
+type FrameEvent = Extract<SourceEvent, { type: 'frame' }>;
+type EpochEvent = Extract<SourceEvent, { type: 'epoch' }>;
+
+const PIXEL_FORMATS = {
+  I420: PixelFormat.PIXEL_FORMAT_I420,
+  NV12: PixelFormat.PIXEL_FORMAT_NV12,
+} as const satisfies Record<NativeFormat['pixelFormat'], PixelFormat>;
+
+const CAPTURE_SOURCES = {
+  rtcp_sr: CaptureTimeSource.CAPTURE_TIME_SOURCE_RTCP_SR,
+  arrival: CaptureTimeSource.CAPTURE_TIME_SOURCE_ARRIVAL,
+  file: CaptureTimeSource.CAPTURE_TIME_SOURCE_FILE,
+} as const satisfies Record<FrameEvent['captureSource'], CaptureTimeSource>;
+
+/** The descriptor of a frame that the source has just published in the bus. */
+export function describeFrame(
+  streamId: string,
+  producer: string,
+  epoch: EpochEvent,
+  event: FrameEvent,
+): FrameDescriptor {
+  return FrameDescriptor.fromPartial({
+    streamId,
+    producer,
+    epoch: { uuid: epoch.epoch, createdUnixNs: epoch.createdUnixNs },
+    slot: event.slot,
+    generation: event.generation,
+    seq: event.seq,
+    ptsNs: event.ptsNs,
+    captureTime: {
+      unixNs: event.captureUnixNs,
+      source: CAPTURE_SOURCES[event.captureSource],
+      uncertaintyNs: event.captureUncertaintyNs,
+    },
+    decodedMonotonicNs: event.decodedMonotonicNs,
+    format: describeFormat(epoch.format),
+  });
+}
+
+function describeFormat(format: NativeFormat): FrameFormat {
+  return FrameFormat.fromPartial({
+    width: format.width,
+    height: format.height,
+    pixelFormat: PIXEL_FORMATS[format.pixelFormat],
+    frameRateNumerator: format.frameRateNumerator,
+    frameRateDenominator: format.frameRateDenominator,
+  });
+}

@@ -1,0 +1,154 @@
+import type { NatsConnection } from 'nats';
+import type { Config, StreamConfig } from '../../lib/config.js';
+import type { DropReason, StreamCounters } from '../../lib/counters.js';
+import type { Log } from '../../lib/log.js';
+import type { Service, ServiceContext } from '../../lib/service.js';
+import type { BusServer, BusServerEvent } from '../../native/contract.js';
+import { createBusServer, createSource } from '../../native/index.js';
+import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
+import { StreamState, type StreamStatus } from '#proto/framebus/status/v1/status.js';
+import { prepareBusDirectory } from './bus_directory.js';
+import { INFER_GROUP, SINK_GROUP } from './dispatcher.js';
+import { NatsFramePublisher } from './frame_publisher.js';
+import { Stream, type StreamOptions } from './stream.js';
+
+/** Drop reasons of the frames that ingest itself hands on. */
+const REASONS: Partial<Record<InferenceStatus, DropReason>> = {
+  [InferenceStatus.INFERENCE_STATUS_SKIPPED]: 'skipped',
+  [InferenceStatus.INFERENCE_STATUS_OVERLOADED]: 'overloaded',
+  [InferenceStatus.INFERENCE_STATUS_SUPERSEDED]: 'superseded',
+  [InferenceStatus.INFERENCE_STATUS_EXPIRED]: 'expired',
+  [InferenceStatus.INFERENCE_STATUS_WORKER_LOST]: 'worker_lost',
+};
+
+/** Starts decoding all streams. Throws BUS_DIRECTORY, BUS_IN_USE. */
+export async function startIngest(context: ServiceContext): Promise<Service> {
+  const { config, log } = context;
+  await prepareBusDirectory(config.bus.directory);
+  const ingest = new Ingest(context);
+  log.info({ directory: config.bus.directory, streams: config.streams.length }, 'frame bus is open');
+  ingest.start();
+  return ingest;
+}
+
+class Ingest implements Service {
+  readonly #context: ServiceContext;
+  readonly #server: BusServer;
+  readonly #streams: Stream[];
+
+  constructor(context: ServiceContext) {
+    this.#context = context;
+    const { bus, ingest } = context.config;
+    this.#server = createBusServer(
+      {
+        directory: bus.directory,
+        producer: ingest.name,
+        allowUids: [...bus.allowUids],
+        allowGids: [...bus.allowGids],
+      },
+      (event) => this.#onBus(event),
+    );
+    this.#streams = context.config.streams.map((stream) => this.#createStream(stream));
+  }
+
+  start(): void {
+    for (const stream of this.#streams) stream.start();
+  }
+
+  /** Ready as soon as the bus is open: a dead camera makes no service unready. */
+  ready(): string | null {
+    return null;
+  }
+
+  streams(): StreamStatus[] {
+    return this.#context.counters.statuses();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#streams.map((stream) => stream.close()));
+    await this.#server.close();
+  }
+
+  #createStream(config: StreamConfig): Stream {
+    const { counters, nats, log } = this.#context;
+    const stream = counters.stream(config.id);
+    stream.setState(StreamState.STREAM_STATE_CONNECTING);
+    return new Stream(streamOptions(config, this.#context.config), {
+      producer: this.#context.config.ingest.name,
+      server: this.#server,
+      createSource,
+      publisher: publisherOf(config, nats, stream),
+      onDecoded: (reason) => {
+        stream.frameIn();
+        if (reason === null) stream.frameOut();
+        else stream.drop(reason);
+      },
+      onStateChange: (changed) => this.#onState(changed, stream),
+      log,
+    });
+  }
+
+  #onState(changed: Stream, counters: StreamCounters): void {
+    counters.setState(changed.state, changed.error?.message ?? '');
+    if (changed.format !== null) counters.setSize(changed.format.width, changed.format.height);
+    const failed = this.#streams.every((s) => s.state === StreamState.STREAM_STATE_FAILED);
+    // Nothing is left to do, and a restart would not help: say so with the exit code.
+    if (failed && changed.error !== null) this.#context.fatal(changed.error);
+  }
+
+  #onBus(event: BusServerEvent): void {
+    const { log } = this.#context;
+    if (event.type === 'refused') {
+      log.warn({ peerUid: event.peerUid }, `a consumer was refused: ${event.reason}`);
+    } else if (event.type === 'attached') {
+      log.info({ consumer: event.consumer, group: event.group }, 'consumer attached');
+    } else {
+      this.#onDetached(event, log);
+    }
+  }
+
+  #onDetached(event: Extract<BusServerEvent, { type: 'detached' }>, log: Log): void {
+    const { consumer, group, held, reason } = event;
+    log.info({ consumer, group, held: held.length, reason }, 'consumer detached');
+    if (group !== INFER_GROUP) return;
+    for (const stream of this.#streams) stream.lost(held);
+  }
+}
+
+function publisherOf(
+  config: StreamConfig,
+  nats: NatsConnection,
+  counters: StreamCounters,
+): NatsFramePublisher {
+  const { id: streamId, model, mode } = config;
+  return new NatsFramePublisher(nats, { streamId, model, mode }, (status) => {
+    const reason = REASONS[status];
+    if (reason !== undefined) counters.drop(reason);
+  });
+}
+
+function streamOptions(stream: StreamConfig, config: Config): StreamOptions {
+  const inferred = stream.model !== null;
+  return {
+    source: {
+      streamId: stream.id,
+      uri: stream.source,
+      loop: stream.loop,
+      realtime: stream.pace === 'realtime',
+      mode: stream.mode,
+      slots: stream.slots,
+      groups: inferred ? [INFER_GROUP, SINK_GROUP] : [SINK_GROUP],
+      decoderThreads: config.ingest.decoderThreads,
+      rtspTransport: stream.transport,
+      noFrameTimeoutMs: stream.noFrameTimeoutMs,
+    },
+    dispatch: {
+      inferred,
+      interval: stream.interval,
+      mode: stream.mode,
+      inFlight: config.ingest.inFlight,
+      deliveryTtlMs: config.ingest.deliveryTtlMs,
+    },
+    reconnect: stream.reconnect,
+  };
+}
