@@ -1,0 +1,219 @@
+#include "output.h"
+
+#include <utility>
+
+#include "jpeg.h"
+#include "label.h"
+#include "monotonic.h"
+
+namespace framebus {
+namespace {
+
+constexpr int64_t kForcedKeyframeDistanceNs = 500'000'000;
+
+// One cache of rendered labels for all outputs; never destroyed, because
+// outputs may still draw while the process exits.
+LabelCache& labels() {
+  static LabelCache* const cache = std::make_unique<LabelCache>().release();
+  return *cache;
+}
+
+std::string size_text(const FrameFormat& format) {
+  return std::to_string(format.width) + "x" + std::to_string(format.height) +
+         (format.pixel_format == PixelFormat::kNv12 ? " NV12" : " I420");
+}
+
+bool same_picture(const FrameFormat& a, const FrameFormat& b) {
+  return a.width == b.width && a.height == b.height && a.pixel_format == b.pixel_format &&
+         a.matrix == b.matrix && a.range == b.range;
+}
+
+EncoderOptions encoder_options(const OutputOptions& options, const FrameFormat& format) {
+  return {.name = options.stream_id,
+          .format = format,
+          .bitrate_kbps = options.bitrate_kbps,
+          .preset = options.preset,
+          .keyframe_interval_ms = options.keyframe_interval_ms,
+          .threads = options.encoder_threads};
+}
+
+OutputOptions checked(OutputOptions options) {
+  const auto refuse = [&options](const std::string& cause) {
+    throw Error("BAD_OPTIONS", "output " + options.stream_id + ": " + cause);
+  };
+  if (options.format.width < 2 || options.format.height < 2)
+    refuse("pictures of " + size_text(options.format) + " cannot be encoded");
+  if (options.bitrate_kbps == 0) refuse("bitrateKbps must be at least 1");
+  if (options.keyframe_interval_ms == 0) refuse("keyframeIntervalMs must be at least 1");
+  if (options.queue == 0) refuse("queue must be at least 1");
+  return options;
+}
+
+}  // namespace
+
+Output::Output(OutputOptions options, std::shared_ptr<OutputListener> listener)
+    : options_(checked(std::move(options))),
+      encoded_(encoded_format(options_.format)),
+      listener_(std::move(listener)),
+      keyframe_forced_ns_(monotonic_ns() - kForcedKeyframeDistanceNs),
+      pool_((init_gstreamer(), encoded_)),
+      encoder_(
+          encoder_options(options_, encoded_), [this](const AccessUnit& unit) { on_unit(unit); },
+          [this](const std::string& message) { on_encoder_error(message); }),
+      thread_([this] { run(); }) {}
+
+Output::~Output() { close(); }
+
+Output::Push Output::push(std::shared_ptr<Lease> lease, uint64_t seq, int64_t pts_ns,
+                          std::vector<OverlayBox> boxes) {
+  const FrameFormat format = lease->view().format;
+  if (!same_picture(format, options_.format)) {
+    throw Error("OUTPUT_FORMAT", "output " + options_.stream_id + ": the frame is " +
+                                     size_text(format) + ", the output " +
+                                     size_text(options_.format) +
+                                     " (or another colour matrix or range); open a new output");
+  }
+  const std::lock_guard lock(mutex_);
+  if (closed_) throw Error("OUTPUT_CLOSED", "output " + options_.stream_id + " is closed");
+  if (jobs_.size() >= options_.queue) return Push::kFull;
+  jobs_.push_back({std::move(lease), seq, pts_ns, monotonic_ns(), std::move(boxes)});
+  wake_.notify_one();
+  return Push::kQueued;
+}
+
+void Output::snapshot(int quality, OnSnapshot on_snapshot) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) throw Error("OUTPUT_CLOSED", "output " + options_.stream_id + " is closed");
+  snapshots_.push_back({quality, std::move(on_snapshot)});
+  wake_.notify_one();
+}
+
+void Output::add_sink(std::shared_ptr<AccessUnitSink> sink) {
+  if (!fanout_.add(std::move(sink))) request_keyframe();
+}
+
+void Output::remove_sink(const AccessUnitSink* sink) { fanout_.remove(sink); }
+
+void Output::request_keyframe() { keyframe_wanted_ = true; }
+
+void Output::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [this] { return closed_ || !jobs_.empty() || !snapshots_.empty(); });
+    if (!snapshots_.empty()) {
+      SnapshotJob job = std::move(snapshots_.front());
+      snapshots_.pop_front();
+      lock.unlock();
+      answer(std::move(job));
+      lock.lock();
+    }
+    if (!jobs_.empty()) {
+      Job job = std::move(jobs_.front());
+      jobs_.pop_front();
+      lock.unlock();
+      process(std::move(job));
+      lock.lock();
+    } else if (closed_ && snapshots_.empty()) {
+      return;
+    }
+  }
+}
+
+void Output::process(Job job) {
+  const uint64_t seq = job.seq;
+  const int64_t pts_ns = job.pts_ns;
+  try {
+    GstPtr<GstBuffer> picture = draw(job);
+    if (picture == nullptr) {
+      listener_->on_dropped(seq, "stale");
+      return;
+    }
+    latest_ = share(picture.get());
+    latest_seq_ = seq;
+    const uint64_t time_ns = timeline_.place(pts_ns, job.arrived_ns);
+    ask_for_keyframe(time_ns);
+    if (encoder_.push(std::move(picture), time_ns, seq, pts_ns)) return;
+  } catch (const Error& error) {
+    listener_->on_error(error.code(), error.what());
+  }
+  listener_->on_dropped(seq, "encoder");
+  drop_unfinished();
+}
+
+// The one copy, and the boxes on it. Null when the lease was revoked meanwhile:
+// then the pixels may be torn.
+GstPtr<GstBuffer> Output::draw(Job& job) {
+  GstPtr<GstBuffer> picture = pool_.copy(job.lease->view());
+  const bool intact = job.lease->valid();
+  job.lease.reset();
+  if (!intact) return nullptr;
+  if (!job.boxes.empty()) {
+    PictureMap map(picture.get(), encoded_, GST_MAP_READWRITE);
+    draw_boxes(map.pixels(), job.boxes, labels());
+  }
+  return picture;
+}
+
+// Keyframes are due by request and by time; the encoder's own counting of
+// frames is too coarse where the rate varies.
+void Output::ask_for_keyframe(uint64_t time_ns) {
+  const int64_t now_ns = monotonic_ns();
+  const uint64_t interval_ns = uint64_t{options_.keyframe_interval_ms} * 1'000'000;
+  const uint64_t last_ns = std::max(keyframe_forced_time_ns_, keyframe_time_ns_.load());
+  const bool due = time_ns >= last_ns + interval_ns;
+  const bool wanted = keyframe_wanted_ && now_ns - keyframe_forced_ns_ >= kForcedKeyframeDistanceNs;
+  if (!due && !wanted) return;
+  keyframe_wanted_ = false;
+  keyframe_forced_ns_ = now_ns;
+  keyframe_forced_time_ns_ = time_ns;
+  encoder_.force_keyframe();
+}
+
+void Output::answer(SnapshotJob job) {
+  if (latest_ == nullptr) {
+    job.on_snapshot(std::nullopt, nullptr);
+    return;
+  }
+  try {
+    const PictureMap map(latest_.get(), encoded_, GST_MAP_READ);
+    job.on_snapshot(Snapshot{latest_seq_, encode_jpeg(map.view(), job.quality)}, nullptr);
+  } catch (const Error& error) {
+    job.on_snapshot(std::nullopt, &error);
+  }
+}
+
+void Output::on_unit(const AccessUnit& unit) {
+  if (unit.keyframe) {
+    keyframe_time_ns_ = unit.time_ns;
+    // Before the delivery: who asks from here on wants a later one.
+    keyframe_wanted_ = false;
+  }
+  fanout_.deliver(unit);
+  listener_->on_encoded(unit, monotonic_ns());
+}
+
+void Output::on_encoder_error(const std::string& message) {
+  fanout_.end("the encoder has failed");
+  listener_->on_error("ENCODER_FAILED", message);
+}
+
+void Output::drop_unfinished() {
+  for (const uint64_t seq : encoder_.take_unfinished()) listener_->on_dropped(seq, "encoder");
+}
+
+void Output::close() {
+  const std::lock_guard closing(close_mutex_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    closed_ = true;
+    wake_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
+  encoder_.drain();
+  drop_unfinished();
+  fanout_.end("the output was closed");
+  latest_.reset();
+}
+
+}  // namespace framebus

@@ -1,0 +1,142 @@
+// One annotated, encoded picture stream.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "draw.h"
+#include "encoder.h"
+#include "error.h"
+#include "fanout.h"
+#include "frame_view.h"
+#include "lease_table.h"
+#include "picture_pool.h"
+#include "timeline.h"
+
+namespace framebus {
+
+// Fields as in contract.ts.
+struct OutputOptions {
+  std::string stream_id;
+  FrameFormat format;
+  uint32_t bitrate_kbps = 4000;
+  std::string preset = "veryfast";
+  uint32_t keyframe_interval_ms = 2000;
+  uint32_t encoder_threads = 0;
+  uint32_t queue = 4;
+};
+
+// What an output reports; called on its own threads, must not block.
+class OutputListener {
+ public:
+  virtual ~OutputListener() = default;
+  virtual void on_encoded(const AccessUnit& unit, int64_t monotonic_ns) = 0;
+  // A queued frame that was not encoded. Reasons: "stale" (its lease was
+  // revoked before the copy was complete), "encoder" (the encoder has failed).
+  virtual void on_dropped(uint64_t seq, const char* reason) = 0;
+  virtual void on_error(const char* code, const std::string& message) = 0;
+};
+
+struct Snapshot {
+  uint64_t seq = 0;
+  std::vector<uint8_t> jpeg;
+};
+
+// Thread-safe. Frames go through copy and drawing on the output's thread, then
+// through the encoder on another, so that the two overlap.
+class Output {
+ public:
+  enum class Push { kQueued, kFull };
+  // Called once, on the output's thread.
+  using OnSnapshot = std::function<void(std::optional<Snapshot>, const Error* error)>;
+
+  // Throws Error (BAD_OPTIONS, ENCODER_FAILED).
+  Output(OutputOptions options, std::shared_ptr<OutputListener> listener);
+  ~Output();
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+
+  // Takes a share of the lease until its pixels are copied. Throws Error
+  // OUTPUT_FORMAT (another size or layout than the output's) and OUTPUT_CLOSED.
+  Push push(std::shared_ptr<Lease> lease, uint64_t seq, int64_t pts_ns,
+            std::vector<OverlayBox> boxes);
+
+  // JPEG of the latest drawn picture; nothing before the first one. Throws
+  // Error OUTPUT_CLOSED.
+  void snapshot(int quality, OnSnapshot on_snapshot);
+
+  // Encoded pictures for one more sink, from a keyframe on. One is asked for if need be.
+  void add_sink(std::shared_ptr<AccessUnitSink> sink);
+  void remove_sink(const AccessUnitSink* sink);
+  // A keyframe soon; many requests together make one, at most every 500 ms.
+  void request_keyframe();
+  // Null before the first one.
+  std::optional<Keyframe> last_keyframe() const { return fanout_.last_keyframe(); }
+
+  const OutputOptions& options() const { return options_; }
+
+  // Encodes what is queued, ends all sinks. Blocks, a few seconds at most. Idempotent.
+  void close();
+
+ private:
+  struct Job {
+    std::shared_ptr<Lease> lease;
+    uint64_t seq;
+    int64_t pts_ns;
+    int64_t arrived_ns;
+    std::vector<OverlayBox> boxes;
+  };
+  struct SnapshotJob {
+    int quality;
+    OnSnapshot on_snapshot;
+  };
+
+  void run();
+  void process(Job job);
+  GstPtr<GstBuffer> draw(Job& job);
+  void ask_for_keyframe(uint64_t time_ns);
+  void answer(SnapshotJob job);
+  void on_unit(const AccessUnit& unit);
+  void on_encoder_error(const std::string& message);
+  void drop_unfinished();
+
+  // Given.
+  const OutputOptions options_;
+  const FrameFormat encoded_;
+  const std::shared_ptr<OutputListener> listener_;
+
+  // Shared between callers and the thread.
+  mutable std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::deque<Job> jobs_;
+  std::deque<SnapshotJob> snapshots_;
+  bool closed_ = false;
+
+  std::atomic<bool> keyframe_wanted_ = false;
+  std::atomic<uint64_t> keyframe_time_ns_ = 0;  // Of the last one that came out.
+
+  // Used by the thread alone.
+  Timeline timeline_;
+  int64_t keyframe_forced_ns_;       // Monotonic.
+  uint64_t keyframe_forced_time_ns_ = 0;  // On the timeline.
+  GstPtr<GstBuffer> latest_;
+  uint64_t latest_seq_ = 0;
+
+  // Order of destruction: the thread first, then the encoder, then what they use.
+  PicturePool pool_;
+  Fanout fanout_;
+  Encoder encoder_;
+  std::mutex close_mutex_;
+  std::jthread thread_;
+};
+
+}  // namespace framebus
