@@ -5,14 +5,17 @@
 // RECLAIMING -> FREE. Consumers keep leases in lanes of their own.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "frame_view.h"
+#include "memfd.h"
 
 namespace framebus {
 
@@ -30,8 +33,31 @@ struct FramePoolOptions {
 
 struct SlotCounts {
   uint32_t free = 0;
-  uint32_t writing = 0;
+  uint32_t writing = 0;  // Or kept by a decoder after it was reclaimed.
   uint32_t published = 0;
+};
+
+// A slot that a consumer had leased.
+struct HeldSlot {
+  uint32_t slot = 0;
+  uint64_t generation = 0;
+};
+
+// One consumer's leases on one pool. Made and ended by the bus server; the
+// consumer maps the same memory and is the only one to write to it.
+class Lane {
+ public:
+  Lane(Memfd memory, uint32_t group) : memory_(std::move(memory)), group_(group) {}
+  int fd() const { return memory_.fd.get(); }
+  uint32_t group() const { return group_; }
+  uint64_t word(uint32_t slot) const { return words()[slot].load(std::memory_order_seq_cst); }
+
+ private:
+  const std::atomic<uint64_t>* words() const {
+    return reinterpret_cast<const std::atomic<uint64_t>*>(memory_.mapping.data());
+  }
+  Memfd memory_;
+  uint32_t group_;  // Index on the pool's route, or kNoGroup.
 };
 
 // Thread-safe. Shared between the decode pipeline (which fills slots), the bus
@@ -39,7 +65,7 @@ struct SlotCounts {
 // binding.
 class FramePool {
  public:
-  // Throws BusError (NO_SPACE, BAD_OPTIONS).
+  // Throws Error (NO_SPACE, BAD_OPTIONS, BUS_MEMORY).
   static std::shared_ptr<FramePool> create(const FramePoolOptions& options);
   virtual ~FramePool() = default;
 
@@ -53,10 +79,12 @@ class FramePool {
   // Takes a FREE slot into WRITING. With none free, reclaims the oldest
   // published slot whose deliveries have all ended and that nobody leases.
   virtual std::optional<uint32_t> acquire() = 0;
-  // Like acquire, but also ends the pending deliveries of the oldest published
-  // slot that nobody leases (drop-oldest). `on_displaced` frames are reported
-  // through the displaced listener.
+  // Like acquire; with none reclaimable, takes the oldest published slot that
+  // nobody leases although deliveries of it are pending (drop-oldest). They
+  // end as kGone, and the displaced hook is told.
   virtual std::optional<uint32_t> acquire_displacing() = 0;
+  // Called without locks held, by the thread that displaces.
+  virtual void set_displaced_hook(std::function<void(HeldSlot displaced)> hook) = 0;
   // WRITING -> PUBLISHED; all groups pending. Returns the generation.
   virtual uint64_t publish(uint32_t slot) = 0;
   // WRITING -> FREE: nothing was written, or a decoder gave the slot back.
@@ -76,9 +104,26 @@ class FramePool {
 
   virtual SlotCounts counts() const = 0;
 
-  // No more leases on this pool: a newer epoch has replaced it. The memory is
-  // gone when the last consumer has detached and the last reference is dropped.
+  // Ends every pending delivery of every published slot: nobody can take a
+  // lease any more. For a producer that closes.
+  virtual void end_deliveries() = 0;
+
+  // A newer epoch has replaced this pool: acquire() gives nothing from now on.
+  // Frames that are published can still be leased until their deliveries have
+  // ended. Once nothing is pending or leased, the bus server tells consumers to
+  // unmap the pool; the memory is gone when the last reference is dropped.
   virtual void retire() = 0;
+  // Retired, and nothing is pending or leased.
+  virtual bool drained() const = 0;
+
+  // For the bus server: what a consumer maps, and its lanes.
+  virtual int fd() const = 0;
+  virtual size_t slot_stride() const = 0;
+  // Throws NO_SPACE, BUS_MEMORY.
+  virtual std::shared_ptr<const Lane> open_lane(const std::string& group) = 0;
+  // The consumer is gone: its leases are returned, exactly those; a delivery
+  // that it had taken and let go stays taken. Returns what it still held.
+  virtual std::vector<HeldSlot> close_lane(const std::shared_ptr<const Lane>& lane) = 0;
 };
 
 }  // namespace framebus

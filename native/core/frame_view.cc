@@ -19,4 +19,21 @@ PlaneLayout tight_layout(const FrameFormat& format) {
   return layout;
 }
 
+bool layout_fits(const FrameFormat& format, const PlaneLayout& layout) {
+  constexpr uint32_t kMaxSide = 1U << 15;
+  if (format.width == 0 || format.width > kMaxSide) return false;
+  if (format.height == 0 || format.height > kMaxSide) return false;
+  if (format.pixel_format != PixelFormat::kI420 && format.pixel_format != PixelFormat::kNv12) {
+    return false;
+  }
+  for (uint32_t p = 0; p < plane_count(format.pixel_format); ++p) {
+    const uint32_t row_bytes = plane_row_bytes(format, p);
+    if (layout.stride[p] < row_bytes) return false;
+    const uint64_t end =
+        layout.offset[p] + uint64_t{plane_rows(format, p) - 1} * layout.stride[p] + row_bytes;
+    if (end > layout.slot_bytes) return false;
+  }
+  return true;
+}
+
 }  // namespace framebus

@@ -61,4 +61,8 @@ struct FrameView {
 // Smallest layout for a format: strides aligned to 64 bytes, planes to 64.
 PlaneLayout tight_layout(const FrameFormat& format);
 
+// Whether all planes of a format lie inside a slot of this layout. Safe for
+// any values, for example received ones.
+bool layout_fits(const FrameFormat& format, const PlaneLayout& layout);
+
 }  // namespace framebus

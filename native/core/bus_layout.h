@@ -1,0 +1,99 @@
+// What lies where in the memory that a producer shares with its consumers.
+//
+// Pool (one memfd, written by the producer only, sealed so that nobody else
+// can map it writable):
+//
+//   0            PoolHeader, one page
+//   4096         slot words, one cache line each
+//   data_offset  pixels, slot i at data_offset + i * slot_stride
+//
+// Lane (one memfd for each attached consumer and pool, written by that
+// consumer only): one lane word for each slot. A consumer that writes nonsense
+// there harms nobody's leases but its own.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace framebus {
+
+constexpr uint64_t kPoolMagic = 0x314c4f4f50534246;  // "FBSPOOL1"
+constexpr uint32_t kPoolVersion = 1;
+constexpr size_t kPageBytes = 4096;
+constexpr uint32_t kMaxSlots = 1024;
+constexpr uint32_t kMaxGroups = 8;
+constexpr size_t kEpochDigits = 32;
+
+// A consumer whose group is not on the stream's route: may lease, but its
+// leases end no delivery.
+constexpr uint32_t kNoGroup = 0xff;
+
+struct PoolHeader {
+  uint64_t magic;
+  uint32_t version;
+  uint32_t slots;
+  uint64_t slot_stride;
+  uint64_t data_offset;
+  char epoch[kEpochDigits];
+};
+static_assert(sizeof(PoolHeader) <= kPageBytes);
+
+struct alignas(64) SlotLine {
+  std::atomic<uint64_t> word;
+};
+static_assert(sizeof(SlotLine) == 64);
+static_assert(std::atomic<uint64_t>::is_always_lock_free);
+
+constexpr size_t round_up(size_t value, size_t step) { return (value + step - 1) / step * step; }
+constexpr size_t pool_data_offset(uint32_t slots) {
+  return round_up(kPageBytes + slots * sizeof(SlotLine), kPageBytes);
+}
+constexpr size_t pool_bytes(uint32_t slots, size_t slot_stride) {
+  return pool_data_offset(slots) + slots * slot_stride;
+}
+constexpr size_t lane_bytes(uint32_t slots) {
+  return round_up(slots * sizeof(std::atomic<uint64_t>), kPageBytes);
+}
+
+// States of a slot. FREE -> WRITING -> PUBLISHED -> RECLAIMING -> FREE;
+// RECLAIMING lasts for one scan of the lanes and may go back to PUBLISHED.
+// RETAINED: no longer leasable, but a decoder still reads its reference frame.
+enum class SlotState : uint8_t {
+  kFree = 0,
+  kWriting = 1,
+  kPublished = 2,
+  kReclaiming = 3,
+  kRetained = 4
+};
+
+// {generation:48, closed groups:8, state:8}. The generation counts the
+// publications of the slot from 1; 48 bits last for 8 900 years at 1000 a second.
+struct SlotWord {
+  uint64_t generation = 0;
+  uint8_t closed = 0;  // Bit g: the delivery to group g has ended.
+  SlotState state = SlotState::kFree;
+
+  constexpr uint64_t pack() const {
+    return generation << 16 | static_cast<uint64_t>(closed) << 8 | static_cast<uint64_t>(state);
+  }
+  static constexpr SlotWord unpack(uint64_t bits) {
+    return {bits >> 16, static_cast<uint8_t>(bits >> 8), static_cast<SlotState>(bits & 0xff)};
+  }
+};
+
+// What a consumer says of a slot in its lane.
+enum class LanePhase : uint8_t { kNone = 0, kTentative = 1, kHeld = 2, kReleased = 3 };
+
+// {generation:48, unused:8, phase:8}.
+struct LaneWord {
+  uint64_t generation = 0;
+  LanePhase phase = LanePhase::kNone;
+
+  constexpr uint64_t pack() const { return generation << 16 | static_cast<uint64_t>(phase); }
+  static constexpr LaneWord unpack(uint64_t bits) {
+    return {bits >> 16, static_cast<LanePhase>(bits & 0xff)};
+  }
+};
+
+}  // namespace framebus
