@@ -15,6 +15,7 @@ export const DROP_REASONS = [
   'duplicate',
   'stale',
   'encoder_full',
+  'encoder_failed',
   'unknown_version',
 ] as const;
 

@@ -1,0 +1,251 @@
+import { ServiceState, type StreamStatus } from '#proto/framebus/status/v1/status.js';
+import type { Registry } from 'prom-client';
+import { loadConfig, type Config } from './config.js';
+import { Counters } from './counters.js';
+import { withDeadline } from './deadline.js';
+import { describeError, EXIT, exitCodeOf, FramebusError } from './errors.js';
+import { HttpServer, type HttpRoute } from './http.js';
+import { hostPort } from './listen.js';
+import { createLog, redactUrl, type Log } from './log.js';
+import { createMetrics } from './metrics.js';
+import { connectNats, isConnected, keepFrameStreams, type NatsConnection } from './nats.js';
+import { healthRoutes } from './service/health.js';
+import { parseServiceArguments, type ServiceOptions } from './service/options.js';
+import { Shutdown, type StopRequest } from './service/shutdown.js';
+import { makeStatus, publishStatus, stateWord } from './status.js';
+
+export type ServiceKind = 'ingest' | 'infer' | 'sink';
+
+/** What a service is given. */
+export interface ServiceContext {
+  readonly config: Config;
+  readonly log: Log;
+  readonly nats: NatsConnection;
+  readonly counters: Counters;
+  /** Registry behind /metrics. */
+  readonly metrics: Registry;
+  /** Name of this instance. */
+  readonly instance: string;
+  /** Addresses that the service serves, by purpose; "http" is there already. */
+  readonly addresses: Map<string, string>;
+  /** Aborted when the service is to end; for a start that takes long. */
+  readonly signal: AbortSignal;
+  /** Ends the service because of an error. */
+  fatal(error: unknown): void;
+}
+
+/** What a service gives. */
+export interface Service {
+  /** Finishes what has begun; resolves when nothing is left. Idempotent. */
+  close(): Promise<void>;
+  /** Counters of its streams; still asked after `close`. */
+  streams(): StreamStatus[];
+  /** null when it can do its work, else why not. */
+  ready(): string | null;
+  /** Served next to /metrics, /healthz and /readyz. */
+  routes?: readonly HttpRoute[];
+}
+
+export type StartService = (context: ServiceContext) => Promise<Service>;
+
+export interface RunOptions {
+  /** `--config FILE`, `--name NAME`, `--http-port PORT`. */
+  argv: readonly string[];
+}
+
+const STATUS_INTERVAL_MS = 1_000;
+const DRAIN_DEADLINE_MS = 4_000;
+const NATS_CLOSE_DEADLINE_MS = 400;
+
+/**
+ * Runs a service until it is told to end: configuration, log, HTTP, NATS, start,
+ * a status a second, drain. Resolves to the exit code; the caller ends the process
+ * with it. Errors are one message on stderr.
+ */
+export async function runService(kind: ServiceKind, start: StartService, options: RunOptions): Promise<number> {
+  let arguments_: ServiceOptions;
+  let config: Config;
+  try {
+    arguments_ = parseServiceArguments(options.argv);
+    config = loadConfig(arguments_.config);
+  } catch (error) {
+    process.stderr.write(`framebus ${kind}: ${redactUrl(describeError(error))}\n`);
+    return exitCodeOf(error);
+  }
+  const runner = new Runner(kind, config, arguments_);
+  return runner.run(start);
+}
+
+class Runner {
+  readonly #kind: ServiceKind;
+  readonly #config: Config;
+  readonly #instance: string;
+  readonly #log: Log;
+  readonly #metrics: Registry;
+  readonly #counters: Counters;
+  readonly #http: HttpServer;
+  readonly #shutdown: Shutdown;
+  readonly #addresses = new Map<string, string>();
+  #state = ServiceState.SERVICE_STATE_STARTING;
+  #nats: NatsConnection | undefined;
+  #service: Service | undefined;
+  #statusTimer: NodeJS.Timeout | undefined;
+
+  constructor(kind: ServiceKind, config: Config, { name, httpPort }: ServiceOptions) {
+    const own = config[kind];
+    this.#kind = kind;
+    this.#config = name === undefined ? config : { ...config, [kind]: { ...own, name } };
+    this.#instance = name ?? own.name;
+    process.title = `framebus ${kind}`;
+    this.#log = createLog({ service: kind, instance: this.#instance, ...config.log });
+    this.#metrics = createMetrics(kind, this.#instance);
+    this.#counters = new Counters(kind, this.#metrics);
+    const address = { host: own.http.host, port: httpPort ?? own.http.port, key: `${kind}.http` };
+    this.#http = new HttpServer(address, this.#log);
+    this.#shutdown = new Shutdown((exitCode) => {
+      this.#log.warn('forced to end; nothing more is finished');
+      process.exit(exitCode);
+    });
+  }
+
+  async run(start: StartService): Promise<number> {
+    this.#log.info({ pid: process.pid }, `${this.#instance} starting`);
+    const starting = this.#start(start);
+    // The rejection is looked at in #end, which may be later.
+    starting.catch((error: unknown) => {
+      this.#shutdown.fatal(error);
+    });
+    const request = await this.#shutdown.requested;
+    const exitCode = await this.#end(request, starting);
+    this.#shutdown.close();
+    return exitCode;
+  }
+
+  async #start(start: StartService): Promise<void> {
+    const { http } = this.#config[this.#kind];
+    this.#http.add(
+      ...healthRoutes(this.#metrics, {
+        state: () => stateWord(this.#state),
+        notReady: () => this.#notReady(),
+      }),
+    );
+    const port = await this.#http.listen();
+    this.#addresses.set('http', `http://${hostPort(http.host, port)}`);
+    const nats = await this.#connect();
+    this.#nats = nats;
+    this.#statusTimer = setInterval(() => {
+      this.#tick();
+    }, STATUS_INTERVAL_MS);
+    await keepFrameStreams(nats, this.#log);
+    this.#service = await start(this.#context(nats));
+    if (this.#service.routes !== undefined) this.#http.add(...this.#service.routes);
+    this.#tick();
+  }
+
+  async #connect(): Promise<NatsConnection> {
+    const { url } = this.#config.nats;
+    if (url === 'embedded') {
+      throw new FramebusError('CONFIG_INVALID', 'nats.url: "embedded" works only under "framebus up"', {
+        remedy: 'Set nats.url, or NATS_URL, to a running server.',
+      });
+    }
+    const name = `framebus ${this.#kind} ${this.#instance}`;
+    const nats = await connectNats({ url, name, log: this.#log, signal: this.#shutdown.signal });
+    void nats.closed().then((error) => {
+      const why = error instanceof Error ? `: ${error.message}` : '';
+      this.#shutdown.fatal(new FramebusError('NATS_CLOSED', `NATS: the connection was closed for good${why}`));
+    });
+    return nats;
+  }
+
+  #context(nats: NatsConnection): ServiceContext {
+    return {
+      config: this.#config,
+      log: this.#log,
+      nats,
+      counters: this.#counters,
+      metrics: this.#metrics,
+      instance: this.#instance,
+      addresses: this.#addresses,
+      signal: this.#shutdown.signal,
+      fatal: (error) => {
+        this.#shutdown.fatal(error);
+      },
+    };
+  }
+
+  /** Drains in reverse order of start, within the deadline. */
+  async #end(request: StopRequest, starting: Promise<void>): Promise<number> {
+    this.#setState(ServiceState.SERVICE_STATE_DRAINING, request.reason);
+    if (request.error !== undefined) this.#logFatal(request.error);
+    let { exitCode } = request;
+    try {
+      const drained = starting.then(
+        () => this.#service?.close(),
+        () => undefined,
+      );
+      await withDeadline(drained, DRAIN_DEADLINE_MS, `${this.#kind}: draining`);
+    } catch (error) {
+      this.#log.error({ err: error }, `draining failed: ${describeError(error)}`);
+      if (exitCode === EXIT.ok) exitCode = EXIT.failed;
+    }
+    clearInterval(this.#statusTimer);
+    this.#setState(ServiceState.SERVICE_STATE_STOPPED, `exit code ${exitCode}`);
+    await this.#closeNats();
+    await this.#http.close();
+    return exitCode;
+  }
+
+  #logFatal(error: unknown): void {
+    if (error instanceof FramebusError && error.code === 'CANCELLED') return;
+    this.#log.fatal({ err: error }, describeError(error));
+  }
+
+  async #closeNats(): Promise<void> {
+    const nats = this.#nats;
+    if (nats === undefined || nats.isClosed()) return;
+    if (isConnected(nats)) {
+      // close() alone may leave the last status in the client's buffer.
+      await withDeadline(nats.flush(), NATS_CLOSE_DEADLINE_MS, 'NATS flush').catch(() => undefined);
+    }
+    await withDeadline(nats.close(), NATS_CLOSE_DEADLINE_MS, 'NATS close').catch(() => undefined);
+  }
+
+  #tick(): void {
+    if (this.#state === ServiceState.SERVICE_STATE_STARTING && this.#service?.ready() === null) {
+      this.#setState(ServiceState.SERVICE_STATE_RUNNING, '');
+    } else {
+      this.#publishStatus();
+    }
+  }
+
+  /** The one place where the state changes. */
+  #setState(state: ServiceState, why: string): void {
+    this.#state = state;
+    const addresses = state === ServiceState.SERVICE_STATE_RUNNING ? Object.fromEntries(this.#addresses) : {};
+    this.#log.info(addresses, `${this.#instance} ${stateWord(state)}${why === '' ? '' : ` (${why})`}`);
+    this.#publishStatus();
+  }
+
+  #publishStatus(): void {
+    if (this.#nats === undefined || !isConnected(this.#nats)) return;
+    publishStatus(
+      this.#nats,
+      makeStatus({
+        service: this.#kind,
+        instance: this.#instance,
+        state: this.#state,
+        streams: this.#service?.streams() ?? [],
+        addresses: this.#addresses,
+      }),
+    );
+  }
+
+  #notReady(): string | null {
+    if (this.#state > ServiceState.SERVICE_STATE_RUNNING) return stateWord(this.#state);
+    if (this.#nats === undefined) return 'not connected to NATS yet';
+    if (!isConnected(this.#nats)) return 'the connection to NATS is lost';
+    if (this.#service === undefined) return 'starting';
+    return this.#service.ready();
+  }
+}

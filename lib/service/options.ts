@@ -1,0 +1,46 @@
+import { parseArgs } from 'node:util';
+import { FramebusError, messageOf } from '../errors.js';
+import { NAME } from '../subjects.js';
+
+/** What the command line of a service says. */
+export interface ServiceOptions {
+  /** Configuration file. */
+  config: string;
+  /** Replaces the configured name of the instance. */
+  name?: string;
+  /** Replaces the configured HTTP port. */
+  httpPort?: number;
+}
+
+/** Reads `--config FILE --name NAME --http-port PORT`. Throws USAGE. */
+export function parseServiceArguments(argv: readonly string[]): ServiceOptions {
+  let values: { config?: string; name?: string; 'http-port'?: string };
+  try {
+    ({ values } = parseArgs({
+      args: [...argv],
+      options: {
+        config: { type: 'string', short: 'c' },
+        name: { type: 'string' },
+        'http-port': { type: 'string' },
+      },
+    }));
+  } catch (error) {
+    throw new FramebusError('USAGE', messageOf(error), { cause: error });
+  }
+  const { name } = values;
+  if (name !== undefined && !NAME.test(name)) {
+    throw new FramebusError('USAGE', `--name ${name}: must be 1 to 64 of A-Z a-z 0-9 _ -`);
+  }
+  const port = values['http-port'];
+  return {
+    config: values.config ?? 'framebus.yaml',
+    ...(name === undefined ? {} : { name }),
+    ...(port === undefined ? {} : { httpPort: parsePort(port) }),
+  };
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  throw new FramebusError('USAGE', `--http-port ${text}: must be a number from 0 to 65535`);
+}
