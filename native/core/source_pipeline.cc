@@ -1,0 +1,208 @@
+#include "source_pipeline.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "error.h"
+#include "source_error.h"
+#include "video_caps.h"
+
+namespace framebus {
+
+namespace {
+
+constexpr const char* kWakeMessage = "framebus-wake";
+constexpr uint32_t kMaxLibavThreads = 16;  // avdec's own limit.
+constexpr guint kJitterBufferMs = 200;     // Packets may be that much out of order.
+constexpr guint64 kConnectTimeoutUs = 5'000'000;
+constexpr guint kHttpTimeoutSeconds = 10;
+constexpr gint kRtspTcp = 0x4;  // GstRTSPLowerTrans.
+constexpr gint kRtspUdp = 0x1;
+
+bool has_property(GstElement* element, const char* name) {
+  return g_object_class_find_property(G_OBJECT_GET_CLASS(element), name) != nullptr;
+}
+
+std::string factory_name(GstElement* element) {
+  GstElementFactory* factory = gst_element_get_factory(element);
+  return factory != nullptr ? gst_plugin_feature_get_name(factory) : "";
+}
+
+bool is_video_decoder(GstElement* element) {
+  GstElementFactory* factory = gst_element_get_factory(element);
+  return factory != nullptr &&
+         gst_element_factory_list_is_type(
+             factory, GST_ELEMENT_FACTORY_TYPE_DECODER | GST_ELEMENT_FACTORY_TYPE_MEDIA_VIDEO |
+                          GST_ELEMENT_FACTORY_TYPE_MEDIA_IMAGE) != FALSE;
+}
+
+uint32_t cores() {
+  const long count = sysconf(_SC_NPROCESSORS_ONLN);
+  return count > 0 ? static_cast<uint32_t>(count) : 1;
+}
+
+// Streams that nobody looks at are not decoded: they end where the demuxer gives them out.
+gboolean continue_with(GstElement*, GstPad*, GstCaps* caps, gpointer) {
+  if (caps == nullptr || gst_caps_get_size(caps) == 0) return TRUE;
+  const std::string_view name = gst_structure_get_name(gst_caps_get_structure(caps, 0));
+  const bool other = name.starts_with("audio/") || name.starts_with("text/") ||
+                     name.starts_with("subpicture/") || name.starts_with("closedcaption/");
+  return other ? FALSE : TRUE;
+}
+
+gboolean select_video(GstElement*, guint, GstCaps* caps, gpointer) {
+  const gchar* media = gst_structure_get_string(gst_caps_get_structure(caps, 0), "media");
+  return media == nullptr || std::string_view(media) == "video" ? TRUE : FALSE;
+}
+
+GstElement* make(const char* factory) {
+  GstElement* element = gst_element_factory_make(factory, nullptr);
+  if (element == nullptr) {
+    throw Error("SOURCE_UNSUPPORTED", std::string("missing GStreamer element \"") + factory +
+                                          "\": install gstreamer1.0-plugins-base");
+  }
+  return element;
+}
+
+std::string to_uri(const std::string& uri) {
+  if (uri.find("://") != std::string::npos) return uri;
+  gchar* made = gst_filename_to_uri(uri.c_str(), nullptr);
+  std::string text = made != nullptr ? made : uri;
+  g_free(made);
+  return text;
+}
+
+}  // namespace
+
+void prepare_decoders() {
+  static const bool done = [] {
+    init_gstreamer();
+    // libav's VP8 and VP9 decode into our slots; libvpx has memory of its own.
+    GstRegistry* registry = gst_registry_get();
+    for (const char* name : {"avdec_vp8", "avdec_vp9"}) {
+      GstPluginFeature* feature = gst_registry_lookup_feature(registry, name);
+      if (feature == nullptr) continue;
+      gst_plugin_feature_set_rank(feature, GST_RANK_PRIMARY + 1);
+      gst_object_unref(feature);
+    }
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
+SourcePipeline::SourcePipeline(const SourceOptions& options, FrameReceiver* receiver)
+    : options_(options) {
+  prepare_decoders();
+  pipeline_.reset(static_cast<GstElement*>(g_object_ref_sink(gst_pipeline_new(nullptr))));
+  bus_.reset(gst_element_get_bus(pipeline_.get()));
+  auto* bin = reinterpret_cast<GstBin*>(pipeline_.get());
+  GstElement* source = make("uridecodebin");
+  gst_bin_add(bin, source);
+  convert_ = make("videoconvert");
+  gst_bin_add(bin, convert_);
+  GstElement* sink = slot_sink_new(receiver);
+  gst_bin_add(bin, sink);
+  gst_element_link(convert_, sink);
+  // 10 bits to 8 without a pattern laid over the picture.
+  gst_util_set_object_arg(reinterpret_cast<GObject*>(convert_), "dither", "none");
+  g_object_set(source, "uri", to_uri(options_.uri).c_str(), nullptr);
+  g_signal_connect(source, "pad-added", G_CALLBACK(&SourcePipeline::on_pad), this);
+  g_signal_connect(source, "no-more-pads", G_CALLBACK(&SourcePipeline::on_no_more_pads), this);
+  g_signal_connect(source, "source-setup", G_CALLBACK(&SourcePipeline::on_source), this);
+  g_signal_connect(source, "autoplug-continue", G_CALLBACK(continue_with), nullptr);
+  g_signal_connect(pipeline_.get(), "deep-element-added", G_CALLBACK(&SourcePipeline::on_element),
+                   this);
+}
+
+SourcePipeline::~SourcePipeline() { stop(); }
+
+void SourcePipeline::play() { gst_element_set_state(pipeline_.get(), GST_STATE_PLAYING); }
+
+void SourcePipeline::stop() {
+  gst_element_set_state(pipeline_.get(), GST_STATE_NULL);
+  const std::lock_guard lock(mutex_);
+  decoder_.reset();
+}
+
+Message SourcePipeline::next_message(GstClockTime timeout) {
+  constexpr auto kWanted =
+      static_cast<GstMessageType>(GST_MESSAGE_ERROR | GST_MESSAGE_WARNING | GST_MESSAGE_EOS |
+                                  GST_MESSAGE_ELEMENT | GST_MESSAGE_APPLICATION);
+  Message message(gst_bus_timed_pop_filtered(bus_.get(), timeout, kWanted));
+  if (message != nullptr && gst_message_has_name(message.get(), kWakeMessage) != FALSE)
+    message.reset();
+  return message;
+}
+
+void SourcePipeline::wake() {
+  gst_bus_post(bus_.get(),
+               gst_message_new_application(nullptr, gst_structure_new_empty(kWakeMessage)));
+}
+
+DecoderInfo SourcePipeline::decoder() const {
+  DecoderInfo info;
+  const std::lock_guard lock(mutex_);
+  if (decoder_ == nullptr) return info;
+  info.name = factory_name(decoder_.get());
+  uint32_t threads = options_.decoder_threads;
+  const bool libav = info.name.starts_with("avdec_");
+  if (threads == 0 && libav) threads = std::min(cores(), kMaxLibavThreads);
+  const GstPtr<GstPad> pad(gst_element_get_static_pad(decoder_.get(), "sink"));
+  const GstPtr<GstCaps> caps(pad != nullptr ? gst_pad_get_current_caps(pad.get()) : nullptr);
+  info.frames = decoder_frames(caps.get(), threads);
+  return info;
+}
+
+void SourcePipeline::set_up_decoder(GstElement* element) {
+  const auto threads = static_cast<gint>(options_.decoder_threads);
+  for (const char* name : {"max-threads", "threads"}) {
+    if (threads > 0 && has_property(element, name)) g_object_set(element, name, threads, nullptr);
+  }
+  // Damaged frames are shown and reported rather than dropped, and a bad patch does
+  // not end the stream.
+  if (has_property(element, "output-corrupt"))
+    g_object_set(element, "output-corrupt", TRUE, nullptr);
+  if (has_property(element, "max-errors")) g_object_set(element, "max-errors", -1, nullptr);
+  if (has_property(element, "qos")) g_object_set(element, "qos", FALSE, nullptr);
+  const std::lock_guard lock(mutex_);
+  decoder_.reset(static_cast<GstElement*>(gst_object_ref(element)));
+}
+
+void SourcePipeline::on_element(GstBin*, GstBin*, GstElement* element, SourcePipeline* self) {
+  if (is_video_decoder(element)) self->set_up_decoder(element);
+}
+
+void SourcePipeline::on_source(GstElement*, GstElement* source, SourcePipeline* self) {
+  const std::string name = factory_name(source);
+  if (name == "rtspsrc") {
+    const gint protocols =
+        self->options_.rtsp_transport == RtspTransport::kUdp ? kRtspUdp : kRtspTcp;
+    g_object_set(source, "protocols", protocols, "latency", kJitterBufferMs, "tcp-timeout",
+                 kConnectTimeoutUs, "timeout", kConnectTimeoutUs, nullptr);
+    g_signal_connect(source, "select-stream", G_CALLBACK(select_video), nullptr);
+  }
+  if (name == "souphttpsrc") g_object_set(source, "timeout", kHttpTimeoutSeconds, nullptr);
+}
+
+void SourcePipeline::on_pad(GstElement*, GstPad* pad, SourcePipeline* self) {
+  const GstPtr<GstPad> sink(gst_element_get_static_pad(self->convert_, "sink"));
+  if (gst_pad_is_linked(sink.get()) != FALSE) return;
+  GstPtr<GstCaps> caps(gst_pad_get_current_caps(pad));
+  if (caps == nullptr) caps.reset(gst_pad_query_caps(pad, nullptr));
+  const bool video =
+      caps != nullptr && gst_caps_get_size(caps.get()) > 0 &&
+      gst_structure_has_name(gst_caps_get_structure(caps.get(), 0), "video/x-raw") != FALSE;
+  if (video) gst_pad_link(pad, sink.get());
+}
+
+void SourcePipeline::on_no_more_pads(GstElement*, SourcePipeline* self) {
+  const GstPtr<GstPad> sink(gst_element_get_static_pad(self->convert_, "sink"));
+  if (gst_pad_is_linked(sink.get()) != FALSE) return;
+  gst_bus_post(self->bus_.get(),
+               gst_message_new_application(nullptr, gst_structure_new_empty(kNoVideoMessage)));
+}
+
+}  // namespace framebus

@@ -1,0 +1,59 @@
+// The GStreamer pipeline of a source: opens a URI, decodes its video into a sink.
+#pragma once
+
+#include <gst/gst.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "frame_writer.h"
+#include "gst_ptr.h"
+#include "slot_sink.h"
+#include "source_event.h"
+
+namespace framebus {
+
+using Message = GstPtr<GstMessage>;
+
+// Initialises GStreamer with this project's preferences among decoders, once a process.
+void prepare_decoders();
+
+// Owned and driven by one thread; decoder() and wake() may be called by any.
+class SourcePipeline {
+ public:
+  // The receiver (the sink's) must outlive the pipeline. Throws SOURCE_UNSUPPORTED
+  // when an element is missing.
+  SourcePipeline(const SourceOptions& options, FrameReceiver* receiver);
+  ~SourcePipeline();
+  SourcePipeline(const SourcePipeline&) = delete;
+  SourcePipeline& operator=(const SourcePipeline&) = delete;
+
+  void play();
+  // To NULL: when it returns, no streaming thread is left. Idempotent.
+  void stop();
+  // The next message, or null after the timeout or a wake().
+  Message next_message(GstClockTime timeout);
+  void wake();
+
+  DecoderInfo decoder() const;
+
+ private:
+  static void on_element(GstBin* bin, GstBin* sub, GstElement* element, SourcePipeline* self);
+  static void on_pad(GstElement* bin, GstPad* pad, SourcePipeline* self);
+  static void on_no_more_pads(GstElement* bin, SourcePipeline* self);
+  static void on_source(GstElement* bin, GstElement* source, SourcePipeline* self);
+  void set_up_decoder(GstElement* element);
+
+  const SourceOptions options_;
+  GstPtr<GstElement> pipeline_;
+  GstPtr<GstBus> bus_;
+  GstElement* convert_ = nullptr;  // Borrowed from the pipeline.
+  mutable std::mutex mutex_;
+  GstPtr<GstElement> decoder_;  // Guarded by mutex_.
+};
+
+// What on_no_more_pads posts when there is no video among the streams.
+constexpr const char* kNoVideoMessage = "framebus-no-video";
+
+}  // namespace framebus
