@@ -1,0 +1,17 @@
+import { onTestFinished } from 'vitest';
+import { startNatsServer, type NatsServer, type NatsServerOptions } from '../../cli/nats_server.js';
+import { connectNatsOnce, type NatsConnection } from '../../lib/nats.js';
+
+/** A real nats-server on a free port, ended with the test. */
+export async function natsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
+  const server = await startNatsServer(options);
+  onTestFinished(() => server.close());
+  return server;
+}
+
+/** A connection to a server, closed with the test. */
+export async function natsClient(url: string, name = 'test'): Promise<NatsConnection> {
+  const nats = await connectNatsOnce(url, name);
+  onTestFinished(() => nats.close());
+  return nats;
+}
