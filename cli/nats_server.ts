@@ -42,42 +42,10 @@ function isExecutable(path: string): boolean {
 }
 
 /**
- * Starts a nats-server of our own: a child process on loopback, with JetStream,
- * whose files lie in a temporary folder that goes with it. The kernel ends it when
+ * A nats-server of our own: a child process on loopback, with JetStream, whose
+ * files lie in a temporary folder that goes with it. The kernel ends it when
  * this process dies (setpriv --pdeathsig, where there is one).
- * Throws NATS_SERVER_MISSING, NATS_SERVER_FAILED, CANCELLED.
  */
-export async function startNatsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
-  const binary = findProgram('nats-server');
-  if (binary === undefined) throw new FramebusError('NATS_SERVER_MISSING', 'nats-server: not installed');
-  const parent = options.directory ?? tmpdir();
-  removeLeftovers(parent);
-  const folder = mkdtempSync(join(parent, `${FOLDER_PREFIX}${process.pid}-`));
-  const child = spawnWithParent(binary, [
-    ...['--addr', '127.0.0.1', '--port', String(options.port ?? -1), '--ports_file_dir', folder],
-    ...(options.jetStream === false ? [] : ['--jetstream', '--store_dir', folder]),
-    ...(options.arguments ?? []),
-  ]);
-  let output = '';
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    output = (output + text).slice(-KEPT_OUTPUT_CHARACTERS);
-  });
-  const exited = new Promise<void>((resolve) => {
-    child.once('exit', () => {
-      resolve();
-    });
-  });
-  try {
-    const port = await waitForPort(child, folder, () => output, options.signal);
-    return new NatsServer(child, exited, folder, port);
-  } catch (error) {
-    child.kill('SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
-    throw error;
-  }
-}
-
-/** A running nats-server, made by `startNatsServer`. */
 export class NatsServer {
   /** nats://127.0.0.1:port */
   readonly url: string;
@@ -88,12 +56,43 @@ export class NatsServer {
   readonly #folder: string;
   #closed: Promise<void> | undefined;
 
-  constructor(child: ChildProcess, exited: Promise<void>, folder: string, port: number) {
+  private constructor(child: ChildProcess, exited: Promise<void>, folder: string, port: number) {
     this.#child = child;
     this.#folder = folder;
     this.exited = exited;
     this.port = port;
     this.url = `nats://127.0.0.1:${port}`;
+  }
+
+  /** Throws NATS_SERVER_MISSING, NATS_SERVER_FAILED, CANCELLED. */
+  static async start(options: NatsServerOptions = {}): Promise<NatsServer> {
+    const binary = findProgram('nats-server');
+    if (binary === undefined) throw new FramebusError('NATS_SERVER_MISSING', 'nats-server: not installed');
+    const parent = options.directory ?? tmpdir();
+    removeLeftovers(parent);
+    const folder = mkdtempSync(join(parent, `${FOLDER_PREFIX}${process.pid}-`));
+    const child = spawnWithParent(binary, [
+      ...['--addr', '127.0.0.1', '--port', String(options.port ?? -1), '--ports_file_dir', folder],
+      ...(options.jetStream === false ? [] : ['--jetstream', '--store_dir', folder]),
+      ...(options.arguments ?? []),
+    ]);
+    let output = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      output = (output + text).slice(-KEPT_OUTPUT_CHARACTERS);
+    });
+    const exited = new Promise<void>((resolve) => {
+      child.once('exit', () => {
+        resolve();
+      });
+    });
+    try {
+      const port = await waitForPort(child, folder, () => output, options.signal);
+      return new NatsServer(child, exited, folder, port);
+    } catch (error) {
+      child.kill('SIGKILL');
+      rmSync(folder, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   /** Process id, for tests that stop or kill it. */

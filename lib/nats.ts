@@ -163,6 +163,8 @@ const FRAMES: Partial<StreamConfig> & { name: string } = {
   discard: DiscardPolicy.Old,
   max_msgs_per_subject: 1,
   max_age: 10 * SECOND_NS,
+  // The server's default is longer than max_age, which it then refuses.
+  duplicate_window: 10 * SECOND_NS,
 };
 
 /** Every frame, until a worker has answered for it. Bounded by the pools; the limit is a net. */
@@ -193,7 +195,19 @@ async function ensureStream(manager: JetStreamManager, config: typeof FRAMES): P
       throw new FramebusError('NATS_NO_JETSTREAM', 'NATS: the server has no JetStream', { cause: error });
     }
     if (!isJetStreamError(error, STREAM_NAME_IN_USE)) throw error;
+    await updateStream(manager, config);
+  }
+}
+
+/** Storage and retention cannot be changed; a stream that differs in them is made anew. */
+async function updateStream(manager: JetStreamManager, config: typeof FRAMES): Promise<void> {
+  try {
     await manager.streams.update(config.name, config);
+  } catch (error) {
+    if (!(error instanceof NatsError) || error.api_error === undefined) throw error;
+    // What is in it is a few seconds of descriptors.
+    await manager.streams.delete(config.name);
+    await manager.streams.add(config);
   }
 }
 

@@ -1,10 +1,10 @@
 import { onTestFinished } from 'vitest';
-import { startNatsServer, type NatsServer, type NatsServerOptions } from '../../cli/nats_server.js';
+import { NatsServer, type NatsServerOptions } from '../../cli/nats_server.js';
 import { connectNatsOnce, type NatsConnection } from '../../lib/nats.js';
 
 /** A real nats-server on a free port, ended with the test. */
 export async function natsServer(options: NatsServerOptions = {}): Promise<NatsServer> {
-  const server = await startNatsServer(options);
+  const server = await NatsServer.start(options);
   onTestFinished(() => server.close());
   return server;
 }
