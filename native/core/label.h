@@ -40,6 +40,7 @@ class LabelCache {
   struct Entry {
     std::string key;
     std::shared_ptr<const LabelMask> mask;
+    size_t bytes() const { return key.size() + mask->full.size() + mask->half.size(); }
   };
   class Renderer;
 
