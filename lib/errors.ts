@@ -315,6 +315,12 @@ export const ERRORS = {
     retryable: true,
     remedy: 'Wait for the first frame; "framebus status" shows how the stream is.',
   },
+  VIEWERS_FULL: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    exit: EXIT.temporary,
+    retryable: true,
+    remedy: 'Close other browser windows, or watch by RTSP.',
+  },
   OUTPUT_FAILED: {
     grpc: 'INTERNAL',
     exit: EXIT.software,

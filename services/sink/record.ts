@@ -1,3 +1,4 @@
+import type { DropReason } from '../../lib/counters.js';
 import { SCHEMA_VERSION } from '../../lib/subjects.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
@@ -5,7 +6,7 @@ import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
 
 /** Key of a status in `StreamStatus.drops`; null for a frame that was looked at. */
-export function uninferredReason(status: InferenceStatus): string | null {
+export function uninferredReason(status: InferenceStatus): DropReason | null {
   switch (status) {
     case InferenceStatus.INFERENCE_STATUS_INFERRED:
       return null;

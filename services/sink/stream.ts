@@ -1,9 +1,8 @@
-import type { FrameLease } from '../../native/contract.js';
+import type { FrameLease, Viewer, ViewerEvent } from '../../native/contract.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import { overlayBoxes } from './overlay.js';
-import { PtsLine } from './pts_line.js';
 import { detectionRecord } from './record.js';
 import { ReorderWindow, type Position } from './reorder.js';
 import type { EncodedPicture, Picture, Snapshot } from './stream_output.js';
@@ -29,6 +28,7 @@ export interface StreamBooks {
 export interface PictureOutput {
   push(picture: Picture): 'queued' | 'full' | 'failed';
   snapshot(quality: number): Promise<Snapshot | null>;
+  openViewer(listener: (event: ViewerEvent) => void): Viewer | null;
   close(): Promise<void>;
 }
 
@@ -57,7 +57,6 @@ export class Stream {
   readonly #publish: (record: DetectionRecord) => void;
   readonly #clock: StreamClock;
   readonly #window: ReorderWindow<Received>;
-  readonly #ptsLine = new PtsLine();
   /** lossless: pictures that wait for room in the encoder, in order; bounded by the pool. */
   readonly #waiting: Picture[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -81,7 +80,9 @@ export class Stream {
       {
         size: options.windowFrames,
         deadlineMs: options.deadlineMs,
-        emit: (received) => this.#deliver(received),
+        emit: (received) => {
+          this.#deliver(received);
+        },
       },
       () => clock.nowMs(),
     );
@@ -110,8 +111,14 @@ export class Stream {
     this.#emptied?.();
   }
 
+  /** The latest drawn picture as a JPEG; null before the first one. */
   snapshot(quality: number): Promise<Snapshot | null> {
     return this.#output.snapshot(quality);
+  }
+
+  /** The pictures as fragmented MP4; null before the first one. */
+  openViewer(listener: (event: ViewerEvent) => void): Viewer | null {
+    return this.#output.openViewer(listener);
   }
 
   /** Sends out what is in the window, then ends the output. Idempotent. */
@@ -163,10 +170,8 @@ export class Stream {
       this.#books.dropped('stale', 1);
       return;
     }
-    const { decodedMonotonicNs } = frame;
-    const ptsNs = this.#ptsLine.next(frame.ptsNs, decodedMonotonicNs);
     const boxes = overlayBoxes(result.detections);
-    this.#draw({ lease, record, boxes, ptsNs, decodedMonotonicNs });
+    this.#draw({ lease, record, boxes, decodedMonotonicNs: frame.decodedMonotonicNs });
   }
 
   #draw(picture: Picture): void {

@@ -26,8 +26,6 @@ export interface Picture {
   lease: FrameLease;
   record: DetectionRecord;
   boxes: OverlayBox[];
-  /** On a line that only rises, see PtsLine. */
-  ptsNs: bigint;
   decodedMonotonicNs: bigint;
 }
 
@@ -119,8 +117,8 @@ export class StreamOutput {
   push(picture: Picture): 'queued' | 'full' | 'failed' {
     const encoder = this.#encoderFor(picture.lease.format);
     if (encoder === null) return 'failed';
-    const { lease, record, boxes, ptsNs, decodedMonotonicNs } = picture;
-    if (encoder.output.push(lease.id, this.#next, ptsNs, boxes) === 'full') return 'full';
+    const { lease, record, boxes, decodedMonotonicNs } = picture;
+    if (encoder.output.push(lease.id, this.#next, record.ptsNs, boxes) === 'full') return 'full';
     encoder.pending.set(this.#next, { record, decodedMonotonicNs });
     this.#next += 1n;
     return 'queued';
@@ -172,7 +170,9 @@ export class StreamOutput {
         encoderThreads: this.#encode.threads,
         queue: ENCODER_QUEUE,
       },
-      (event) => this.#hear(encoder, event),
+      (event) => {
+        this.#hear(encoder, event);
+      },
     );
     const encoder: Encoder = { output, format, pending };
     try {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { StatusBoard } from '../../../services/sink/status_board.js';
+import { StreamSummaries } from '../../../services/sink/stream_summary.js';
 import { ServiceStatus, StreamState } from '#proto/framebus/status/v1/status.js';
 
 const SECOND = 1_000_000_000n;
@@ -41,15 +41,15 @@ const sink = (second: number, framesOut: number, extra: object = {}) =>
     ],
   });
 
-describe('StatusBoard', () => {
+describe('StreamSummaries', () => {
   it('makes one line of what the services say', () => {
     const clock = { ms: 0 };
-    const board = new StatusBoard(() => clock.ms);
-    board.hear(ingest(1, 30));
-    board.hear(sink(1, 20));
-    board.hear(ingest(2, 60, { drops: { superseded: 4n, pool_exhausted: 1n } }));
-    board.hear(sink(2, 44, { drops: { superseded: 3n, late: 2n } }));
-    expect(board.streams()).toEqual([
+    const summaries = new StreamSummaries(() => clock.ms);
+    summaries.hear(ingest(1, 30));
+    summaries.hear(sink(1, 20));
+    summaries.hear(ingest(2, 60, { drops: { superseded: 4n, pool_exhausted: 1n } }));
+    summaries.hear(sink(2, 44, { drops: { superseded: 3n, late: 2n } }));
+    expect(summaries.streams()).toEqual([
       {
         id: 'gate',
         state: 'PLAYING',
@@ -71,21 +71,21 @@ describe('StatusBoard', () => {
 
   it('forgets a service that was not heard for five seconds', () => {
     const clock = { ms: 0 };
-    const board = new StatusBoard(() => clock.ms);
-    board.hear(ingest(1, 30));
+    const summaries = new StreamSummaries(() => clock.ms);
+    summaries.hear(ingest(1, 30));
     clock.ms = 5000;
-    board.hear(sink(5, 20));
-    expect(board.services().map((s) => s.service)).toEqual(['ingest', 'sink']);
+    summaries.hear(sink(5, 20));
+    expect(summaries.streams()[0]).toMatchObject({ state: 'PLAYING', framesIn: 30 });
     clock.ms = 5001;
-    expect(board.services().map((s) => s.service)).toEqual(['sink']);
+    expect(summaries.streams()[0]).toMatchObject({ state: '', framesIn: 20 });
   });
 
   it('shows no rate across a restart', () => {
-    const board = new StatusBoard(() => 0);
-    board.hear(sink(100, 1000));
-    board.hear(sink(1, 10));
-    expect(board.streams()[0]?.fpsOut).toBe(0);
-    board.hear(sink(2, 40));
-    expect(board.streams()[0]?.fpsOut).toBe(30);
+    const summaries = new StreamSummaries(() => 0);
+    summaries.hear(sink(100, 1000));
+    summaries.hear(sink(1, 10));
+    expect(summaries.streams()[0]?.fpsOut).toBe(0);
+    summaries.hear(sink(2, 40));
+    expect(summaries.streams()[0]?.fpsOut).toBe(30);
   });
 });

@@ -5,7 +5,7 @@ import {
 } from '#proto/framebus/status/v1/status.js';
 
 /** A status counts as heard for so long. */
-const FRESH_MS = 5000;
+const FRESH_MS = 5_000;
 
 interface Heard {
   status: ServiceStatus;
@@ -33,8 +33,8 @@ export interface StreamSummary {
   detections: Record<string, number>;
 }
 
-/** Keeps the latest status of every service instance that was heard lately. */
-export class StatusBoard {
+/** Makes one summary of each stream of what the service instances say of it. */
+export class StreamSummaries {
   readonly #heard = new Map<string, Heard>();
   readonly #nowMs: () => number;
 
@@ -48,11 +48,6 @@ export class StatusBoard {
     // A restarted instance counts from 0 again: no rate across the restart.
     const same = before !== null && before.cpuSeconds <= status.cpuSeconds;
     this.#heard.set(key, { status, before: same ? before : null, atMs: this.#nowMs() });
-  }
-
-  /** The latest statuses, by service and instance. */
-  services(): ServiceStatus[] {
-    return this.#fresh().map((heard) => heard.status);
   }
 
   /** What is known of the streams, by name. */
@@ -126,7 +121,7 @@ function summarize(id: string, all: Contribution[]): StreamSummary {
 /** "PLAYING" and so on; empty when ingest was not heard. */
 function stateName(state: StreamState): string {
   if (state === StreamState.STREAM_STATE_UNSPECIFIED) return '';
-  return (StreamState[state] ?? '').replace('STREAM_STATE_', '');
+  return StreamState[state].replace('STREAM_STATE_', '');
 }
 
 function total(contributions: Contribution[], counter: Counter): number {

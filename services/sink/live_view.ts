@@ -1,0 +1,49 @@
+import type { ServerResponse } from 'node:http';
+import { FramebusError } from '../../lib/errors.js';
+import { setPageHeaders } from './page_files.js';
+import { noPicture, type Streams } from './streams.js';
+
+/** Viewers of all streams together; each has a muxer of its own. */
+const MAX_VIEWERS = 64;
+
+/** Serves a stream's pictures as one endless fragmented MP4. */
+export class LiveViews {
+  readonly #streams: Pick<Streams, 'withPicture'>;
+  readonly #responses = new Set<ServerResponse>();
+
+  constructor(streams: Pick<Streams, 'withPicture'>) {
+    this.#streams = streams;
+  }
+
+  get viewers(): number {
+    return this.#responses.size;
+  }
+
+  /** Throws STREAM_NOT_FOUND, STREAM_NO_PICTURE, VIEWERS_FULL. */
+  serve(streamId: string, response: ServerResponse): void {
+    if (this.#responses.size >= MAX_VIEWERS) {
+      throw new FramebusError('VIEWERS_FULL', `page: ${MAX_VIEWERS} viewers watch already`);
+    }
+    const viewer = this.#streams.withPicture(streamId).openViewer((event) => {
+      if (event.type === 'end') {
+        response.end();
+        return;
+      }
+      const { data } = event;
+      response.write(data, () => viewer?.acknowledge(data.byteLength));
+    });
+    if (!viewer) throw noPicture(streamId);
+    this.#responses.add(response);
+    response.on('close', () => {
+      this.#responses.delete(response);
+      viewer.close();
+    });
+    setPageHeaders(response);
+    response.writeHead(200, { 'content-type': 'video/mp4' });
+    response.flushHeaders();
+  }
+
+  close(): void {
+    for (const response of this.#responses) response.end();
+  }
+}

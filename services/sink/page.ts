@@ -1,0 +1,62 @@
+import type { ServerResponse } from 'node:http';
+import { sendJson, type HttpRoute } from '../../lib/http.js';
+import type { LiveViews } from './live_view.js';
+import type { PageEvents } from './page_events.js';
+import { pageFileRoutes, setPageHeaders } from './page_files.js';
+import type { PageStatus } from './page_status.js';
+import { DEFAULT_QUALITY, takeSnapshot } from './snapshot_service.js';
+import type { Streams } from './streams.js';
+
+export interface PageParts {
+  streams: Pick<Streams, 'withPicture'>;
+  views: LiveViews;
+  events: PageEvents;
+  status: () => PageStatus;
+}
+
+/** Everything that the sink serves to browsers. */
+export function pageRoutes({ streams, views, events, status }: PageParts): HttpRoute[] {
+  return [
+    ...pageFileRoutes(),
+    {
+      method: 'GET',
+      path: '/api/status',
+      handle: ({ response }) => {
+        setPageHeaders(response);
+        sendJson(response, 200, status());
+      },
+    },
+    {
+      method: 'GET',
+      path: '/api/events',
+      handle: ({ response }) => {
+        events.add(response);
+        events.send('status', status());
+      },
+    },
+    {
+      method: 'GET',
+      path: '/streams/:id/live.mp4',
+      handle: ({ incoming, response, params }) => {
+        setPageHeaders(response);
+        if (incoming.method === 'HEAD') response.end();
+        else views.serve(params['id'] ?? '', response);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/streams/:id/snapshot.jpg',
+      handle: async ({ response, params, url }) => {
+        setPageHeaders(response);
+        const quality = Number(url.searchParams.get('quality') ?? DEFAULT_QUALITY);
+        const { jpeg } = await takeSnapshot(streams, params['id'] ?? '', quality);
+        sendJpeg(response, jpeg);
+      },
+    },
+  ];
+}
+
+function sendJpeg(response: ServerResponse, jpeg: Uint8Array): void {
+  response.writeHead(200, { 'content-type': 'image/jpeg', 'content-length': jpeg.byteLength });
+  response.end(jpeg);
+}

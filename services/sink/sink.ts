@@ -1,0 +1,204 @@
+import { RpcServer } from '../../lib/rpc.js';
+import { hostPort } from '../../lib/listen.js';
+import { encodeRecord } from '../../lib/messages.js';
+import type { HttpRoute } from '../../lib/http.js';
+import type { Service, ServiceContext } from '../../lib/service.js';
+import { StatusBoard } from '../../lib/status.js';
+import * as subjects from '../../lib/subjects.js';
+import type { BusConsumer, RtspServer } from '../../native/contract.js';
+import {
+  createBusConsumer,
+  createOutput,
+  createRtspServer,
+  monotonicNs,
+} from '../../native/index.js';
+import { DetectionServiceService } from '#proto/framebus/detection/v1/detection_service.js';
+import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+import { SnapshotServiceService } from '#proto/framebus/snapshot/v1/snapshot_service.js';
+import type { StreamStatus } from '#proto/framebus/status/v1/status.js';
+import { StatusServiceService } from '#proto/framebus/status/v1/status_service.js';
+import { DetectionServiceImpl } from './detection_service.js';
+import { FrameLeaser } from './frame_leaser.js';
+import { LiveViews } from './live_view.js';
+import { LogLimit } from './log_limit.js';
+import { pageRoutes } from './page.js';
+import { PageEvents } from './page_events.js';
+import { ServiceLoads, type PageStatus } from './page_status.js';
+import { RecordHub } from './record_hub.js';
+import { ResultSubscriber } from './result_subscriber.js';
+import { snapshotService } from './snapshot_service.js';
+import { statusService } from './status_service.js';
+import { StreamSummaries } from './stream_summary.js';
+import { Streams } from './streams.js';
+
+/** Consumer group of the sink on the frame bus. */
+const GROUP = 'sink';
+/** Records that may wait for one gRPC subscriber. */
+const SUBSCRIBER_QUEUE = 256;
+const STATUS_PAUSE_MS = 1_000;
+
+/** Starts the sink. Throws PORT_IN_USE, RTSP_PORT_IN_USE and their like. */
+export async function startSink(context: ServiceContext): Promise<Service> {
+  const sink = new Sink(context);
+  try {
+    await sink.start();
+  } catch (error) {
+    await sink.close();
+    throw error;
+  }
+  return sink;
+}
+
+const nowMs = (): number => performance.now();
+
+/** Wires the parts. They close in the reverse order of the way that a frame takes. */
+class Sink implements Service {
+  readonly routes: readonly HttpRoute[];
+  readonly #context: ServiceContext;
+  readonly #rtsp: RtspServer;
+  readonly #consumer: BusConsumer;
+  readonly #rpc: RpcServer;
+  readonly #hub = new RecordHub(SUBSCRIBER_QUEUE);
+  readonly #streams: Streams;
+  readonly #detections: DetectionServiceImpl;
+  readonly #views: LiveViews;
+  readonly #events = new PageEvents(nowMs);
+  readonly #board: StatusBoard;
+  readonly #summaries = new StreamSummaries(nowMs);
+  readonly #loads = new ServiceLoads();
+  readonly #limit = new LogLimit();
+  #results: ResultSubscriber | null = null;
+  #statusTimer: NodeJS.Timeout | null = null;
+  #closed: Promise<void> | null = null;
+
+  constructor(context: ServiceContext) {
+    const { config, counters, log, nats, instance } = context;
+    const { rtsp, grpc, reorder, encode, maxHeld } = config.sink;
+    this.#context = context;
+    this.#rtsp = createRtspServer({ ...rtsp });
+    this.#consumer = createBusConsumer(
+      { directory: config.bus.directory, name: instance, group: GROUP, maxHeld },
+      ({ producer, reason }) => {
+        log.warn({ producer, reason }, 'producer is gone; waiting for it');
+      },
+    );
+    this.#streams = new Streams(
+      { reorder, encode, inFlight: config.ingest.inFlight, streams: config.streams },
+      {
+        addon: { createOutput, monotonicNs },
+        rtsp: this.#rtsp,
+        counters,
+        log,
+        publish: (record) => {
+          this.#publish(record);
+        },
+      },
+    );
+    this.#detections = new DetectionServiceImpl(this.#hub, this.#streams);
+    this.#views = new LiveViews(this.#streams);
+    this.#board = new StatusBoard(nats, nowMs);
+    this.#rpc = new RpcServer({ ...grpc, key: 'sink.grpc' });
+    this.routes = pageRoutes({
+      streams: this.#streams,
+      views: this.#views,
+      events: this.#events,
+      status: () => this.#pageStatus(),
+    });
+  }
+
+  async start(): Promise<void> {
+    const { config, addresses } = this.#context;
+    this.#rpc.add(DetectionServiceService, this.#detections.handlers);
+    this.#rpc.add(SnapshotServiceService, snapshotService(this.#streams));
+    this.#rpc.add(StatusServiceService, statusService(this.#board));
+    const { rtsp, grpc } = config.sink;
+    addresses.set('grpc', hostPort(grpc.host, await this.#rpc.listen()));
+    addresses.set('rtsp', `rtsp://${hostPort(rtsp.host, this.#rtsp.port)}`);
+    addresses.set('page', `${addresses.get('http') ?? ''}/`);
+    this.#board.onStatus((status) => {
+      this.#summaries.hear(status);
+      this.#loads.hear(status);
+    });
+    this.#statusTimer = setInterval(() => {
+      this.#events.send('status', this.#pageStatus());
+    }, STATUS_PAUSE_MS);
+    this.#hearResults();
+    this.#rpc.setServing(true);
+  }
+
+  ready(): string | null {
+    return this.#results === null ? 'not subscribed to results yet' : null;
+  }
+
+  streams(): StreamStatus[] {
+    return this.#context.counters.statuses();
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await this.#results?.close();
+    await this.#streams.close();
+    this.#detections.close();
+    this.#views.close();
+    this.#events.close();
+    if (this.#statusTimer) clearInterval(this.#statusTimer);
+    await this.#rpc.close();
+    this.#board.close();
+    await this.#consumer.close();
+    await this.#rtsp.close();
+  }
+
+  #hearResults(): void {
+    const { nats, log, counters } = this.#context;
+    const leaser = new FrameLeaser(
+      this.#consumer,
+      {
+        received: (received) => {
+          this.#streams.receive(received);
+        },
+        attachFailed: (producer, epoch, error) => {
+          const skipped = this.#limit.take(producer);
+          if (skipped === null) return;
+          log.warn({ producer, epoch, err: error, skipped }, 'pool not attached; its pictures are lost');
+        },
+        quotaReached: () => {
+          const skipped = this.#limit.take('quota');
+          const held = this.#consumer.held();
+          if (skipped !== null) log.warn({ held, skipped }, 'sink.max_held is reached; a picture is lost');
+        },
+      },
+      nowMs,
+    );
+    this.#results = new ResultSubscriber(
+      nats,
+      {
+        result: (received) => {
+          leaser.take(received);
+        },
+        unknownVersion: (streamId) => {
+          counters.stream(streamId).drop('unknown_version');
+        },
+      },
+      log,
+    );
+  }
+
+  #publish(record: DetectionRecord): void {
+    const { nats } = this.#context;
+    if (!nats.isClosed()) nats.publish(subjects.detections(record.streamId), encodeRecord(record));
+    this.#hub.publish(record);
+    this.#events.see(record);
+  }
+
+  #pageStatus(): PageStatus {
+    return {
+      services: this.#loads.summaries(this.#board.latest()),
+      streams: this.#summaries.streams(),
+      addresses: Object.fromEntries(this.#context.addresses),
+    };
+  }
+}

@@ -1,0 +1,50 @@
+import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
+import { FramebusError } from '../../lib/errors.js';
+import { toGrpcError } from '../../lib/rpc.js';
+import type {
+  GetSnapshotRequest,
+  GetSnapshotResponse,
+  SnapshotServiceServer,
+} from '#proto/framebus/snapshot/v1/snapshot_service.js';
+import type { Snapshot } from './stream_output.js';
+import { noPicture, type Streams } from './streams.js';
+
+/** JPEG quality when none is asked for. */
+export const DEFAULT_QUALITY = 90;
+
+/**
+ * The latest annotated picture of a stream.
+ * Throws STREAM_NOT_FOUND, STREAM_NO_PICTURE, OPTION_INVALID.
+ */
+export async function takeSnapshot(
+  streams: Pick<Streams, 'withPicture'>,
+  streamId: string,
+  quality: number,
+): Promise<Snapshot> {
+  if (!(Number.isInteger(quality) && quality >= 1 && quality <= 100)) {
+    throw new FramebusError('OPTION_INVALID', `quality: ${quality} is not a whole number from 1 to 100`);
+  }
+  const snapshot = await streams.withPicture(streamId).snapshot(quality);
+  if (!snapshot) throw noPicture(streamId);
+  return snapshot;
+}
+
+/** Serves snapshots to gRPC clients. */
+export function snapshotService(streams: Pick<Streams, 'withPicture'>): SnapshotServiceServer {
+  return {
+    getSnapshot: (
+      call: ServerUnaryCall<GetSnapshotRequest, GetSnapshotResponse>,
+      done: sendUnaryData<GetSnapshotResponse>,
+    ) => {
+      const { streamId, quality } = call.request;
+      takeSnapshot(streams, streamId, quality === 0 ? DEFAULT_QUALITY : quality).then(
+        ({ jpeg, record }) => {
+          done(null, { jpeg: Buffer.from(jpeg), record });
+        },
+        (error: unknown) => {
+          done(toGrpcError(error));
+        },
+      );
+    },
+  };
+}

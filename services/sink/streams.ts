@@ -1,0 +1,172 @@
+import type { Addon, RtspServer } from '../../native/contract.js';
+import type { ReorderConfig, StreamConfig } from '../../lib/config.js';
+import type { Counters, StreamCounters } from '../../lib/counters.js';
+import { FramebusError } from '../../lib/errors.js';
+import type { Log } from '../../lib/log.js';
+import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+import { LogLimit } from './log_limit.js';
+import { uninferredReason } from './record.js';
+import { Stream, type Received, type StreamBooks, type StreamOptions } from './stream.js';
+import { StreamOutput, type EncodeSettings } from './stream_output.js';
+
+/** A lossless frame is waited for as long as a worker may need to be replaced. */
+const LOSSLESS_DEADLINE_MS = 30_000;
+/** Slots that the window leaves to the decoder and the encoder's queue. */
+const SPARE_SLOTS = 2;
+/** Window of a stream that the configuration does not name: what a default pool allows. */
+const UNNAMED_WINDOW = 8;
+
+export interface StreamsOptions {
+  reorder: ReorderConfig;
+  encode: EncodeSettings;
+  /** Frames of a stream that workers may hold at once. */
+  inFlight: number;
+  streams: readonly StreamConfig[];
+}
+
+export interface StreamsParts {
+  addon: Pick<Addon, 'createOutput' | 'monotonicNs'>;
+  rtsp: Pick<RtspServer, 'mount' | 'unmount'>;
+  counters: Counters;
+  log: Log;
+  /** Gets the records of all streams, in order per stream. */
+  publish: (record: DetectionRecord) => void;
+}
+
+/** How frames of a stream wait for each other. A live window must not eat the pool up. */
+export function streamOptions(
+  config: StreamConfig | undefined,
+  reorder: ReorderConfig,
+  inFlight: number,
+): StreamOptions {
+  if (config?.mode === 'lossless') {
+    return {
+      windowFrames: Math.max(reorder.window, config.slots),
+      deadlineMs: Math.max(reorder.deadlineMs, LOSSLESS_DEADLINE_MS),
+      lossless: true,
+    };
+  }
+  const free = config ? config.slots - inFlight - SPARE_SLOTS : UNNAMED_WINDOW;
+  return {
+    windowFrames: Math.min(reorder.window, Math.max(2, free)),
+    deadlineMs: reorder.deadlineMs,
+    lossless: false,
+  };
+}
+
+/** The streams of the sink, each made when its first result comes. */
+export class Streams {
+  readonly #options: StreamsOptions;
+  readonly #parts: StreamsParts;
+  readonly #limit = new LogLimit();
+  readonly #streams = new Map<string, Stream>();
+  #closed = false;
+
+  constructor(options: StreamsOptions, parts: StreamsParts) {
+    this.#options = options;
+    this.#parts = parts;
+    for (const { id } of options.streams) parts.counters.stream(id);
+  }
+
+  /** Names of the streams that are configured or have been heard of. */
+  names(): string[] {
+    const names = new Set([...this.#options.streams.map((s) => s.id), ...this.#streams.keys()]);
+    return [...names].sort();
+  }
+
+  /** Throws STREAM_NOT_FOUND, which names the streams that there are. */
+  require(streamId: string): void {
+    const names = this.names();
+    if (names.includes(streamId)) return;
+    const known = names.length === 0 ? 'there is none' : `known are ${names.join(', ')}`;
+    throw new FramebusError('STREAM_NOT_FOUND', `stream "${streamId}": not found; ${known}`);
+  }
+
+  /** A stream that has had a frame. Throws STREAM_NOT_FOUND, STREAM_NO_PICTURE. */
+  withPicture(streamId: string): Stream {
+    this.require(streamId);
+    const stream = this.#streams.get(streamId);
+    if (stream) return stream;
+    throw noPicture(streamId);
+  }
+
+  receive(received: Received): void {
+    if (this.#closed) {
+      received.lease?.release();
+      return;
+    }
+    const { streamId } = received.frame;
+    let stream = this.#streams.get(streamId);
+    if (!stream) {
+      stream = this.#create(streamId);
+      this.#streams.set(streamId, stream);
+    }
+    stream.receive(received);
+  }
+
+  /** Sends out what waits and ends all outputs. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#streams.values()].map((stream) => stream.close()));
+  }
+
+  #create(streamId: string): Stream {
+    const { reorder, encode, inFlight, streams } = this.#options;
+    const { addon, rtsp, counters, publish } = this.#parts;
+    const books = streamBooks(counters.stream(streamId));
+    const nowMs = (): number => performance.now();
+    const output = new StreamOutput(
+      streamId,
+      encode,
+      addon,
+      rtsp,
+      {
+        encoded: (picture) => {
+          books.encoded(picture);
+          stream.resume();
+        },
+        failed: (lost, code, message) => {
+          if (lost > 0) books.dropped('encoder_failed', lost);
+          this.#complain(streamId, lost, code, message);
+        },
+      },
+      nowMs,
+    );
+    const config = streams.find(({ id }) => id === streamId);
+    const options = streamOptions(config, reorder, inFlight);
+    const clock = { monotonicNs: () => addon.monotonicNs(), nowMs };
+    const stream = new Stream(options, books, output, publish, clock);
+    return stream;
+  }
+
+  #complain(stream: string, lost: number, code: string, cause: string): void {
+    const skipped = this.#limit.take(`${stream} ${code}`);
+    if (skipped === null) return;
+    this.#parts.log.error({ stream, lost, code, cause, skipped }, 'the encoder failed; it is made anew');
+  }
+}
+
+export function noPicture(streamId: string): FramebusError {
+  return new FramebusError('STREAM_NO_PICTURE', `stream "${streamId}": no picture yet`);
+}
+
+/** Writes a stream's numbers into the counters of the service. */
+export function streamBooks(counters: StreamCounters): StreamBooks {
+  return {
+    received: (result, frame) => {
+      counters.frameIn();
+      const reason = uninferredReason(result.status);
+      if (reason === null) counters.inferred();
+      else counters.drop(reason);
+      for (const { label } of result.detections) counters.detection(label);
+      counters.setSize(frame.format?.width ?? 0, frame.format?.height ?? 0);
+    },
+    encoded: ({ latencyMs }) => {
+      counters.frameOut();
+      counters.took(latencyMs);
+    },
+    dropped: (reason, frames) => {
+      counters.drop(reason, frames);
+    },
+  };
+}
