@@ -44,7 +44,8 @@ async function runDemo(options: DemoOptions): Promise<number> {
   const screen = new Screen(options.json === true ? process.stderr : process.stdout);
   let demo: Demo | null = null;
   const stop = new StopRequest(() => {
-    void Promise.resolve(demo?.kill()).finally(() => process.exit(EXIT.interrupted));
+    demo?.kill();
+    process.exit(EXIT.interrupted);
   });
   try {
     demo = new Demo(await makePlan(options, screen, stop.signal));

@@ -5,7 +5,7 @@ import { FramebusError } from '../../lib/errors.js';
 import { createLog } from '../../lib/log.js';
 import { connectNats, type NatsConnection } from '../../lib/nats.js';
 import { StatusBoard } from '../../lib/status.js';
-import { startNatsServer, type NatsServer } from '../nats_server.js';
+import { NatsServer } from '../nats_server.js';
 import { DemoBoard } from './board.js';
 import { demoConfiguration } from './configuration.js';
 import { Fleet } from './fleet.js';
@@ -60,7 +60,7 @@ export class Demo {
   async start(signal: AbortSignal): Promise<DemoAddresses> {
     this.#progress('Starting NATS');
     this.#workspace = new Workspace();
-    const natsUrl = await this.#startNats(signal);
+    const natsUrl = await this.#startNats(this.#workspace, signal);
     writeFileSync(this.#workspace.configFile, await this.#configuration(this.#workspace, natsUrl));
     this.#fleet = new Fleet(this.#workspace.configFile, { NATS_URL: natsUrl }, (kind, line) => {
       if (this.#isFlowing) this.#plan.screen.print(`${kind}: ${line}`);
@@ -102,10 +102,9 @@ export class Demo {
   }
 
   /** Ends everything without asking. */
-  async kill(): Promise<void> {
+  kill(): void {
     this.#fleet?.kill();
-    if (this.#server !== null) process.kill(this.#server.pid, 'SIGKILL');
-    await this.#server?.close();
+    this.#server?.kill();
     this.#workspace?.remove();
   }
 
@@ -123,11 +122,11 @@ export class Demo {
     });
   }
 
-  async #startNats(signal: AbortSignal): Promise<string> {
+  async #startNats(workspace: Workspace, signal: AbortSignal): Promise<string> {
     const log = createLog({ service: 'demo', level: 'error' });
     let url = this.#plan.natsUrl;
     if (url === null) {
-      this.#server = await startNatsServer();
+      this.#server = await NatsServer.start();
       url = this.#server.url;
     }
     this.#nats = await connectNats({ url, name: 'framebus-demo', log, signal });
