@@ -1,0 +1,159 @@
+#include "bus_connection.h"
+
+#include <utility>
+
+#include "error.h"
+#include "monotonic.h"
+
+namespace framebus {
+namespace {
+
+constexpr int64_t kHelloTimeoutNs = 5'000'000'000;
+
+PoolMessage describe(const FramePool& pool, const Lane& lane) {
+  auto message = epoch_message<PoolMessage>(pool.epoch());
+  message.slots = pool.options().slots;
+  message.group = lane.group();
+  message.slot_stride = pool.slot_stride();
+  message.format = pool.options().format;
+  message.layout = pool.options().layout;
+  return message;
+}
+
+}  // namespace
+
+BusConnection::BusConnection(UniqueFd fd, uint32_t peer_uid, std::string refusal)
+    : fd_(std::move(fd)),
+      peer_uid_(peer_uid),
+      refusal_(std::move(refusal)),
+      hello_deadline_ns_(monotonic_ns() + kHelloTimeoutNs) {}
+
+void BusConnection::fail(const std::string& reason) {
+  if (end_reason_.empty()) end_reason_ = reason;
+}
+
+template <class Message>
+void BusConnection::answer(const Message& message, const std::vector<int>& fds) {
+  switch (send_message(fd_.get(), message, fds)) {
+    case SendResult::kSent:
+      return;
+    case SendResult::kFull:
+      return fail("it asks without reading the answers");
+    case SendResult::kGone:
+      return fail("connection closed");
+  }
+}
+
+BusConnection::Progress BusConnection::read(PoolDirectory& pools) {
+  Progress progress;
+  const Received received = receive(fd_.get(), false);
+  if (received.status == Received::Status::kNothing) return progress;
+  if (received.status == Received::Status::kGone) {
+    fail("connection closed");
+    return progress;
+  }
+  progress.more = true;
+  if (greeted_) {
+    handle(received, pools);
+  } else {
+    progress.greeting = greet(received);
+  }
+  return progress;
+}
+
+Greeting BusConnection::greet(const Received& received) {
+  const auto hello = read_message<HelloMessage>(received.data.data(), received.bytes);
+  Greeting greeting{refusal_};
+  if (greeting.refusal.empty()) {
+    const auto name = hello ? field_text(hello->name) : std::nullopt;
+    const auto group = hello ? field_text(hello->group) : std::nullopt;
+    if (!hello || !name || !group || !is_bus_name(*name) || !is_bus_name(*group)) {
+      greeting.refusal = "malformed hello";
+    } else if (hello->version != kBusVersion) {
+      greeting.refusal = "it speaks version " + std::to_string(hello->version) +
+                         " of the bus protocol, this producer version " +
+                         std::to_string(kBusVersion) + "; run the same framebus on both sides";
+    } else if (hello->max_held == 0) {
+      greeting.refusal = "a consumer must be allowed to hold at least one frame";
+    } else {
+      name_ = *name;
+      group_ = *group;
+    }
+  }
+  if (greeting.refusal.empty()) {
+    greeted_ = true;
+    answer(WelcomeMessage{});
+  } else {
+    RefusedMessage refused;
+    set_field(refused.reason, greeting.refusal);
+    answer(refused);
+    fail(greeting.refusal);
+  }
+  return greeting;
+}
+
+void BusConnection::handle(const Received& received, PoolDirectory& pools) {
+  const auto attach_to = read_message<AttachMessage>(received.data.data(), received.bytes);
+  const auto drop_of = read_message<DropMessage>(received.data.data(), received.bytes);
+  const auto epoch = attach_to ? epoch_text(attach_to->epoch)
+                     : drop_of ? epoch_text(drop_of->epoch)
+                               : std::nullopt;
+  if (!epoch) return fail("malformed message");
+  if (attach_to) {
+    attach(*epoch, pools);
+  } else {
+    drop(*epoch);
+  }
+}
+
+void BusConnection::attach(const std::string& epoch, PoolDirectory& pools) {
+  const std::shared_ptr<FramePool> pool = pools.find_pool(epoch);
+  if (pool == nullptr) return answer(epoch_message<NoPoolMessage>(epoch));
+  Attachment& attachment = attachments_[epoch];
+  if (attachment.lane == nullptr) {
+    try {
+      attachment.lane = pool->open_lane(group_);
+    } catch (const Error& error) {
+      attachments_.erase(epoch);
+      return fail(error.what());
+    }
+    attachment.pool = pool;
+  }
+  answer(describe(*pool, *attachment.lane), {pool->fd(), attachment.lane->fd()});
+}
+
+void BusConnection::drop(const std::string& epoch) {
+  const auto found = attachments_.find(epoch);
+  if (found == attachments_.end()) return;
+  found->second.pool->close_lane(found->second.lane);
+  attachments_.erase(found);
+}
+
+void BusConnection::tick(const std::vector<std::string>& drained) {
+  if (!greeted_ && monotonic_ns() > hello_deadline_ns_) fail("no hello in time");
+  for (const std::string& epoch : drained) {
+    const auto found = attachments_.find(epoch);
+    if (found != attachments_.end()) found->second.drained = true;
+  }
+  for (auto& [epoch, attachment] : attachments_) {
+    if (!attachment.drained || attachment.told || over()) continue;
+    // A full socket is a stopped consumer: it is told when it goes on.
+    const SendResult result = send_message(fd_.get(), epoch_message<RetiredMessage>(epoch));
+    attachment.told = result == SendResult::kSent;
+    if (result == SendResult::kGone) fail("connection closed");
+  }
+}
+
+std::vector<HeldFrame> BusConnection::end() {
+  std::vector<HeldFrame> held;
+  for (auto& [epoch, attachment] : attachments_) {
+    for (const HeldSlot& slot : attachment.pool->close_lane(attachment.lane)) {
+      held.push_back({epoch, slot.slot, slot.generation});
+    }
+  }
+  attachments_.clear();
+  fd_.reset();
+  return held;
+}
+
+}  // namespace framebus

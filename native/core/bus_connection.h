@@ -1,0 +1,86 @@
+// One consumer as the producer sees it: who it is, and its lanes.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bus_server.h"
+#include "bus_socket.h"
+#include "frame_pool.h"
+
+namespace framebus {
+
+// Where a connection finds the pools that are on offer.
+class PoolDirectory {
+ public:
+  virtual std::shared_ptr<FramePool> find_pool(const std::string& epoch) = 0;
+
+ protected:
+  ~PoolDirectory() = default;
+};
+
+// What came of a peer's hello; no refusal: it is admitted.
+struct Greeting {
+  std::string refusal;
+};
+
+// Used by the server's thread alone. Never blocks, never throws for what a
+// peer does: it becomes over() with a reason.
+class BusConnection {
+ public:
+  // `refusal`: what to answer to the hello, empty to admit the peer.
+  BusConnection(UniqueFd fd, uint32_t peer_uid, std::string refusal);
+
+  struct Progress {
+    bool more = false;  // There may be another message.
+    std::optional<Greeting> greeting;
+  };
+  // Reads and answers one message.
+  Progress read(PoolDirectory& pools);
+
+  // Tells the consumer of pools that have drained since; ends a peer that has
+  // not said hello in time.
+  void tick(const std::vector<std::string>& drained);
+
+  // Returns the consumer's leases and closes the socket. Idempotent.
+  std::vector<HeldFrame> end();
+
+  bool over() const { return !end_reason_.empty(); }
+  const std::string& end_reason() const { return end_reason_; }
+  bool greeted() const { return greeted_; }
+  const std::string& name() const { return name_; }
+  const std::string& group() const { return group_; }
+  uint32_t peer_uid() const { return peer_uid_; }
+
+ private:
+  struct Attachment {
+    std::shared_ptr<FramePool> pool;
+    std::shared_ptr<const Lane> lane;
+    bool drained = false;  // A notice is due, or was sent.
+    bool told = false;
+  };
+
+  Greeting greet(const Received& received);
+  void attach(const std::string& epoch, PoolDirectory& pools);
+  void drop(const std::string& epoch);
+  void handle(const Received& received, PoolDirectory& pools);
+  void fail(const std::string& reason);
+  template <class Message>
+  void answer(const Message& message, const std::vector<int>& fds = {});
+
+  UniqueFd fd_;
+  const uint32_t peer_uid_;
+  const std::string refusal_;
+  const int64_t hello_deadline_ns_;
+  bool greeted_ = false;
+  std::string name_;
+  std::string group_;
+  std::string end_reason_;
+  std::map<std::string, Attachment> attachments_;  // By epoch.
+};
+
+}  // namespace framebus

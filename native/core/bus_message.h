@@ -1,0 +1,139 @@
+// The messages between producer and consumers: one SOCK_SEQPACKET datagram
+// each, fixed size, host byte order (both ends are on one host). Whoever
+// receives checks every field; see bus_message.cc.
+//
+//   consumer -> producer: Hello once; then Attach, Drop
+//   producer -> consumer: Welcome or Refused; then Pool (with two fds) or
+//                         NoPool for each Attach; Retired at any time
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "bus_layout.h"
+#include "frame_view.h"
+
+namespace framebus {
+
+constexpr uint32_t kBusMagic = 0x53554246;  // "FBUS"
+constexpr uint32_t kBusVersion = 1;
+constexpr size_t kNameBytes = 68;  // 64, a terminating zero, and no padding after it.
+constexpr size_t kReasonBytes = 256;
+
+enum class BusMessageType : uint32_t {
+  kHello = 1,
+  kWelcome = 2,
+  kRefused = 3,
+  kAttach = 4,
+  kPool = 5,
+  kNoPool = 6,
+  kRetired = 7,
+  kDrop = 8
+};
+
+struct BusMessageHead {
+  uint32_t magic = kBusMagic;
+  BusMessageType type{};
+};
+
+struct HelloMessage {
+  static constexpr auto kType = BusMessageType::kHello;
+  BusMessageHead head{.type = kType};
+  uint32_t version = kBusVersion;
+  uint32_t max_held = 0;
+  std::array<char, kNameBytes> name{};
+  std::array<char, kNameBytes> group{};
+};
+
+struct WelcomeMessage {
+  static constexpr auto kType = BusMessageType::kWelcome;
+  BusMessageHead head{.type = kType};
+  uint32_t version = kBusVersion;
+};
+
+struct RefusedMessage {
+  static constexpr auto kType = BusMessageType::kRefused;
+  BusMessageHead head{.type = kType};
+  std::array<char, kReasonBytes> reason{};
+};
+
+// Attach, NoPool, Retired and Drop say only which pool they are about.
+template <BusMessageType type>
+struct EpochMessage {
+  static constexpr auto kType = type;
+  BusMessageHead head{.type = kType};
+  std::array<char, kEpochDigits> epoch{};
+};
+using AttachMessage = EpochMessage<BusMessageType::kAttach>;
+using NoPoolMessage = EpochMessage<BusMessageType::kNoPool>;
+using RetiredMessage = EpochMessage<BusMessageType::kRetired>;
+using DropMessage = EpochMessage<BusMessageType::kDrop>;
+
+// Comes with two descriptors: the pool's memory, the consumer's lane.
+struct PoolMessage {
+  static constexpr auto kType = BusMessageType::kPool;
+  BusMessageHead head{.type = kType};
+  std::array<char, kEpochDigits> epoch{};
+  uint32_t slots = 0;
+  uint32_t group = kNoGroup;  // Index of the consumer's group on the pool's route.
+  uint64_t slot_stride = 0;
+  FrameFormat format;
+  PlaneLayout layout;
+};
+
+// The largest message, and room to notice a longer one.
+constexpr size_t kMessageBytes = 512;
+static_assert(sizeof(RefusedMessage) <= kMessageBytes && sizeof(PoolMessage) <= kMessageBytes);
+
+// The type of a received datagram; nothing when it is no message of ours.
+std::optional<BusMessageType> message_type(const void* data, size_t bytes);
+
+// Its content, when it is of that type and exactly that long.
+template <class Message>
+std::optional<Message> read_message(const void* data, size_t bytes) {
+  static_assert(std::has_unique_object_representations_v<Message>, "no padding on the wire");
+  if (bytes != sizeof(Message) || message_type(data, bytes) != Message::kType) return std::nullopt;
+  Message message;
+  std::memcpy(&message, data, sizeof(message));
+  return message;
+}
+
+// Text of a received field: up to the first zero, which must be there.
+template <size_t bytes>
+std::optional<std::string> field_text(const std::array<char, bytes>& field) {
+  const std::string_view all(field.data(), bytes);
+  const size_t end = all.find('\0');
+  if (end == std::string_view::npos) return std::nullopt;
+  return std::string(all.substr(0, end));
+}
+
+// Copies text into a field, cut to fit.
+template <size_t bytes>
+void set_field(std::array<char, bytes>& field, std::string_view text) {
+  field.fill('\0');
+  text.copy(field.data(), bytes - 1);
+}
+
+// 32 lower-case hexadecimal digits.
+bool is_epoch(std::string_view text);
+std::optional<std::string> epoch_text(const std::array<char, kEpochDigits>& field);
+template <class Message>
+Message epoch_message(const std::string& epoch) {
+  Message message;
+  epoch.copy(message.epoch.data(), kEpochDigits);
+  return message;
+}
+
+// `[A-Za-z0-9._-]{1,64}`: names of consumers, groups and producers; safe in paths and logs.
+bool is_bus_name(std::string_view text);
+
+// Whether what a producer says of a pool is possible.
+bool is_sane(const PoolMessage& pool);
+
+}  // namespace framebus
