@@ -20,12 +20,16 @@ const CAPTURE_SOURCES = {
   file: CaptureTimeSource.CAPTURE_TIME_SOURCE_FILE,
 } as const satisfies Record<FrameEvent['captureSource'], CaptureTimeSource>;
 
-/** The descriptor of a frame that the source has just published in the bus. */
+/**
+ * The descriptor of a frame that the source has just published in the bus;
+ * `missingBefore` frames right before it found no free slot.
+ */
 export function describeFrame(
   streamId: string,
   producer: string,
   epoch: EpochEvent,
   event: FrameEvent,
+  missingBefore: number,
 ): FrameDescriptor {
   return FrameDescriptor.fromPartial({
     streamId,
@@ -42,6 +46,7 @@ export function describeFrame(
     },
     decodedMonotonicNs: event.decodedMonotonicNs,
     format: describeFormat(epoch.format),
+    missingBefore,
   });
 }
 

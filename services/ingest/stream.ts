@@ -53,6 +53,8 @@ export class Stream {
   #source: Source | null = null;
   #epoch: EpochEvent | null = null;
   #dispatcher: Dispatcher | null = null;
+  /** Frames that were dropped since the last one that got a slot. */
+  #missing = 0;
   #ending = false;
   #closed = false;
   #ticker: NodeJS.Timeout | null = null;
@@ -112,6 +114,7 @@ export class Stream {
       });
       this.#source = source;
       this.#ending = false;
+      this.#missing = 0;
       this.#dispatcher = new Dispatcher(this.#options.dispatch, source, publisher, () =>
         performance.now(),
       );
@@ -130,6 +133,7 @@ export class Stream {
         this.#onFrame(event);
         break;
       case 'drop':
+        this.#missing++;
         this.#parts.onDecoded(event.reason);
         break;
       case 'warning':
@@ -163,8 +167,9 @@ export class Stream {
     if (this.#epoch === null) throw new Error(`stream ${this.id}: a frame came before its epoch`);
     this.#parts.onDecoded(null);
     this.#dispatcher?.dispatch(
-      describeFrame(this.id, this.#parts.producer, this.#epoch, event),
+      describeFrame(this.id, this.#parts.producer, this.#epoch, event, this.#missing),
     );
+    this.#missing = 0;
   }
 
   #tick(): void {

@@ -4,6 +4,8 @@ export interface Position {
   epochCreatedNs: bigint;
   /** Number of the frame in the stream. */
   seq: bigint;
+  /** Frames right before this one that will never come. */
+  missingBefore: number;
 }
 
 export interface ReorderOptions<T> {
@@ -107,12 +109,13 @@ export class ReorderWindow<T> {
 
   /** Whether nothing can come between the last emitted frame and this one. */
   #follows(position: Position): boolean {
+    const first = position.seq - BigInt(position.missingBefore);
     if (this.#last === null) {
       // A stream that is met in its middle has no beginning worth waiting for.
-      return position.seq === 0n || position.seq >= BigInt(this.#options.size);
+      return first <= 0n || position.seq >= BigInt(this.#options.size);
     }
-    if (position.seq === this.#last.seq + 1n) return true;
-    return position.seq === 0n && position.epochCreatedNs > this.#last.epochCreatedNs;
+    if (first <= this.#last.seq + 1n && position.seq > this.#last.seq) return true;
+    return first <= 0n && position.epochCreatedNs > this.#last.epochCreatedNs;
   }
 
   #emit(count: number): void {

@@ -187,5 +187,6 @@ export class Stream {
 }
 
 function positionOf(frame: FrameDescriptor): Position {
-  return { epochCreatedNs: frame.epoch?.createdUnixNs ?? 0n, seq: frame.seq };
+  const { epoch, seq, missingBefore } = frame;
+  return { epochCreatedNs: epoch?.createdUnixNs ?? 0n, seq, missingBefore };
 }

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { comparePositions, ReorderWindow, type Position } from '../../../services/sink/reorder.js';
 
-const at = (seq: number, epoch = 1): Position => ({
+const at = (seq: number, epoch = 1, missingBefore = 0): Position => ({
   epochCreatedNs: BigInt(epoch),
   seq: BigInt(seq),
+  missingBefore,
 });
 
 function windowOf(size: number, deadlineMs = 1000) {
@@ -133,6 +134,17 @@ describe('ReorderWindow', () => {
     expect(out).toEqual([at(0, 1)]);
     push(at(1, 1));
     expect(out).toEqual([at(0, 1), at(1, 1), at(2, 1), at(3, 2)]);
+  });
+
+  it('does not wait for frames that are known to be missing', () => {
+    const { push, seqs } = windowOf(8);
+    push(at(2, 1, 2));
+    push(at(5, 1, 2));
+    push(at(9, 1, 1));
+    expect(seqs()).toEqual([2, 5]);
+    push(at(7));
+    push(at(6));
+    expect(seqs()).toEqual([2, 5, 6, 7, 9]);
   });
 
   it('empties on flush', () => {
