@@ -11,10 +11,6 @@
 #include "check.h"
 #include "core/label_placement.h"
 
-// Fontconfig keeps a few bytes for good, once a process.
-extern "C" const char* __lsan_default_suppressions();
-extern "C" const char* __lsan_default_suppressions() { return "leak:libfontconfig"; }
-
 namespace {
 
 using namespace framebus;
