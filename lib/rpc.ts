@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  logVerbosity,
   Server,
   ServerCredentials,
+  setLogVerbosity,
   status,
   type ServiceDefinition,
   type StatusObject,
@@ -16,6 +18,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRORS, FramebusError, messageOf, toFramebusError } from './errors.js';
 import { hostPort, listenError, type ListenAddress } from './listen.js';
 import { PACKAGE_ROOT } from './package_root.js';
+
+// Whatever it would print to stderr, our errors say better.
+setLogVerbosity(logVerbosity.NONE);
 
 /** What a gRPC call ends with: the catalogue's status; message and remedy as details, the code in the metadata. */
 export function toGrpcError(error: unknown): StatusObject & Error {
