@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <cmath>
 #include <memory>
 #include <string>
 
@@ -20,20 +20,30 @@ struct Free {
   void operator()(unsigned char* bytes) const { tjFree(bytes); }
 };
 
-// Y, U and V of any frame as levels of JPEG: full range, BT.601.
+// Y, U and V of any frame as levels of JPEG (full range, BT.601), in 1/65536;
+// u = U - 128, v = V - 128.
 struct ToJpeg {
-  float luma_0, luma;    // y = (Y - luma_0) * luma + …
-  float luma_u, luma_v;  // … + u * luma_u + v * luma_v
-  float u_u, u_v;        // u' = u * u_u + v * u_v
-  float v_u, v_v;        // v' = u * v_u + v * v_v, all with u = U - 128, v = V - 128.
+  int32_t luma_0;  // y = Y * luma + luma_0 + …
+  int32_t luma;
+  int32_t luma_u, luma_v;  // … + u * luma_u + v * luma_v
+  int32_t u_u, u_v;        // u' = u * u_u + v * u_v
+  int32_t v_u, v_v;        // v' = u * v_u + v * v_v
 };
+
+constexpr int kFractionBits = 16;
+
+int32_t fixed(double value) {
+  return static_cast<int32_t>(std::lround(value * (1 << kFractionBits)));
+}
 
 ToJpeg conversion(const FrameFormat& format) {
   const bool limited = format.range == ColorRange::kLimited;
-  const float luma_0 = limited ? 16.0F : 0.0F;
-  const float luma = limited ? 255.0F / 219.0F : 1.0F;
-  const float chroma = limited ? 255.0F / 224.0F : 1.0F;
-  if (format.matrix == ColorMatrix::kBt601) return {luma_0, luma, 0, 0, chroma, 0, 0, chroma};
+  const double luma = limited ? 255.0 / 219.0 : 1.0;
+  const double chroma = limited ? 255.0 / 224.0 : 1.0;
+  const double luma_0 = limited ? -16 * luma : 0.0;
+  if (format.matrix == ColorMatrix::kBt601) {
+    return {fixed(luma_0), fixed(luma), 0, 0, fixed(chroma), 0, 0, fixed(chroma)};
+  }
   // BT.709 to R'G'B' less the luma: red = red_v v, green = green_u u + green_v v, blue = blue_u u;
   const double red_v = 1.5748;
   const double blue_u = 1.8556;
@@ -42,19 +52,19 @@ ToJpeg conversion(const FrameFormat& format) {
   // and from there by the rows of BT.601.
   const double luma_u = 0.587 * green_u + 0.114 * blue_u;
   const double luma_v = 0.299 * red_v + 0.587 * green_v;
-  const auto scaled = [&](double value) { return static_cast<float>(value) * chroma; };
-  return {luma_0,
-          luma,
-          scaled(luma_u),
-          scaled(luma_v),
-          scaled((blue_u - luma_u) / 1.772),
-          scaled(-luma_v / 1.772),
-          scaled(-luma_u / 1.402),
-          scaled((red_v - luma_v) / 1.402)};
+  return {fixed(luma_0),
+          fixed(luma),
+          fixed(luma_u * chroma),
+          fixed(luma_v * chroma),
+          fixed((blue_u - luma_u) / 1.772 * chroma),
+          fixed(-luma_v / 1.772 * chroma),
+          fixed(-luma_u / 1.402 * chroma),
+          fixed((red_v - luma_v) / 1.402 * chroma)};
 }
 
-uint8_t to_byte(float value) {
-  return static_cast<uint8_t>(std::min(std::max(value + 0.5F, 0.0F), 255.0F));
+uint8_t to_byte(int32_t value) {
+  const int32_t rounded = (value + (1 << (kFractionBits - 1))) >> kFractionBits;
+  return static_cast<uint8_t>(std::min(std::max(rounded, 0), 255));
 }
 
 // Planes as turbojpeg wants them: even width and height, edges repeated.
@@ -66,13 +76,14 @@ class JpegPlanes {
         height_(frame.format.height),
         half_width_((width_ + 1) / 2),
         half_height_((height_ + 1) / 2),
-        pixels_(half_width_ * half_height_ * 6) {
+        pixels_(half_width_ * half_height_ * 6),
+        luma_shift_(half_width_) {
     const ToJpeg to = conversion(frame.format);
-    std::vector<float> luma_shift(half_width_);
+    const bool packed = frame.format.pixel_format == PixelFormat::kNv12;
     for (size_t row = 0; row < half_height_; ++row) {
-      convert_chroma(to, row, luma_shift);
-      convert_luma(to, 2 * row, luma_shift);
-      convert_luma(to, 2 * row + 1, luma_shift);
+      packed ? convert_chroma<2>(to, row) : convert_chroma<1>(to, row);
+      convert_luma(to, 2 * row);
+      convert_luma(to, 2 * row + 1);
     }
   }
 
@@ -87,29 +98,34 @@ class JpegPlanes {
   }
 
  private:
-  void convert_chroma(const ToJpeg& to, size_t row, std::vector<float>& luma_shift) {
-    const bool packed = frame_.format.pixel_format == PixelFormat::kNv12;
-    const size_t step = packed ? 2 : 1;
+  template <size_t kStep>
+  void convert_chroma(const ToJpeg& to, size_t row) {
     const uint8_t* in_u = frame_.data[1] + row * frame_.stride[1];
-    const uint8_t* in_v = packed ? in_u + 1 : frame_.data[2] + row * frame_.stride[2];
-    uint8_t* out_u = &pixels_[(4 * half_height_ + row) * half_width_];
-    uint8_t* out_v = out_u + half_width_ * half_height_;
+    const uint8_t* in_v = kStep == 2 ? in_u + 1 : frame_.data[2] + row * frame_.stride[2];
+    uint8_t* __restrict out_u = &pixels_[(4 * half_height_ + row) * half_width_];
+    uint8_t* __restrict out_v = out_u + half_width_ * half_height_;
+    int32_t* __restrict shift = luma_shift_.data();
+    constexpr int32_t kMiddle = 128 << kFractionBits;
     for (size_t x = 0; x < half_width_; ++x) {
-      const float u = static_cast<float>(in_u[x * step]) - 128;
-      const float v = static_cast<float>(in_v[x * step]) - 128;
-      out_u[x] = to_byte(u * to.u_u + v * to.u_v + 128);
-      out_v[x] = to_byte(u * to.v_u + v * to.v_v + 128);
-      luma_shift[x] = u * to.luma_u + v * to.luma_v;
+      const int32_t u = in_u[x * kStep] - 128;
+      const int32_t v = in_v[x * kStep] - 128;
+      out_u[x] = to_byte(u * to.u_u + v * to.u_v + kMiddle);
+      out_v[x] = to_byte(u * to.v_u + v * to.v_v + kMiddle);
+      shift[x] = u * to.luma_u + v * to.luma_v + to.luma_0;
     }
   }
 
-  void convert_luma(const ToJpeg& to, size_t row, const std::vector<float>& luma_shift) {
+  void convert_luma(const ToJpeg& to, size_t row) {
     const uint8_t* in = frame_.data[0] + std::min(row, height_ - 1) * frame_.stride[0];
-    uint8_t* out = &pixels_[row * 2 * half_width_];
-    for (size_t x = 0; x < width_; ++x) {
-      out[x] = to_byte((static_cast<float>(in[x]) - to.luma_0) * to.luma + luma_shift[x / 2]);
+    uint8_t* __restrict out = &pixels_[row * 2 * half_width_];
+    for (size_t x = 0; x < width_ / 2; ++x) {
+      out[2 * x] = to_byte(in[2 * x] * to.luma + luma_shift_[x]);
+      out[2 * x + 1] = to_byte(in[2 * x + 1] * to.luma + luma_shift_[x]);
     }
-    if (width_ % 2 != 0) out[width_] = out[width_ - 1];
+    if (width_ % 2 != 0) {
+      const size_t last = width_ - 1;
+      out[last] = out[last + 1] = to_byte(in[last] * to.luma + luma_shift_[last / 2]);
+    }
   }
 
   const FrameView& frame_;
@@ -117,7 +133,8 @@ class JpegPlanes {
   const size_t height_;
   const size_t half_width_;
   const size_t half_height_;
-  std::vector<uint8_t> pixels_;
+  std::vector<uint8_t> pixels_;      // Y, U, V.
+  std::vector<int32_t> luma_shift_;  // What one row's chroma adds to its luma, in 1/65536.
 };
 
 // Whether turbojpeg can read the frame's own planes.
