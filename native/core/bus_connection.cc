@@ -1,5 +1,6 @@
 #include "bus_connection.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "error.h"
@@ -9,9 +10,10 @@ namespace framebus {
 namespace {
 
 constexpr int64_t kHelloTimeoutNs = 5'000'000'000;
+constexpr size_t kMaxAttachments = 1024;
 
-PoolMessage describe(const FramePool& pool, const Lane& lane) {
-  auto message = epoch_message<PoolMessage>(pool.epoch());
+PoolMessage describe(const FramePool& pool, const Lane& lane, uint64_t ticket) {
+  auto message = epoch_message<PoolMessage>(pool.epoch(), ticket);
   message.slots = pool.options().slots;
   message.group = lane.group();
   message.slot_stride = pool.slot_stride();
@@ -100,30 +102,28 @@ void BusConnection::handle(const Received& received, PoolDirectory& pools) {
                                : std::nullopt;
   if (!epoch) return fail("malformed message");
   if (attach_to) {
-    attach(*epoch, pools);
+    attach(*epoch, attach_to->ticket, pools);
   } else {
-    drop(*epoch);
+    drop(drop_of->ticket);
   }
 }
 
-void BusConnection::attach(const std::string& epoch, PoolDirectory& pools) {
+void BusConnection::attach(const std::string& epoch, uint64_t ticket, PoolDirectory& pools) {
+  if (attachments_.size() >= kMaxAttachments) return fail("it attaches too often");
+  if (attachments_.contains(ticket)) return fail("it attaches twice under one number");
   const std::shared_ptr<FramePool> pool = pools.find_pool(epoch);
-  if (pool == nullptr) return answer(epoch_message<NoPoolMessage>(epoch));
-  Attachment& attachment = attachments_[epoch];
-  if (attachment.lane == nullptr) {
-    try {
-      attachment.lane = pool->open_lane(group_);
-    } catch (const Error& error) {
-      attachments_.erase(epoch);
-      return fail(error.what());
-    }
-    attachment.pool = pool;
+  if (pool == nullptr) return answer(epoch_message<NoPoolMessage>(epoch, ticket));
+  try {
+    const std::shared_ptr<const Lane> lane = pool->open_lane(group_);
+    attachments_[ticket] = {.pool = pool, .lane = lane};
+    answer(describe(*pool, *lane, ticket), {pool->fd(), lane->fd()});
+  } catch (const Error& error) {
+    fail(error.what());
   }
-  answer(describe(*pool, *attachment.lane), {pool->fd(), attachment.lane->fd()});
 }
 
-void BusConnection::drop(const std::string& epoch) {
-  const auto found = attachments_.find(epoch);
+void BusConnection::drop(uint64_t ticket) {
+  const auto found = attachments_.find(ticket);
   if (found == attachments_.end()) return;
   found->second.pool->close_lane(found->second.lane);
   attachments_.erase(found);
@@ -131,11 +131,9 @@ void BusConnection::drop(const std::string& epoch) {
 
 void BusConnection::tick(const std::vector<std::string>& drained) {
   if (!greeted_ && monotonic_ns() > hello_deadline_ns_) fail("no hello in time");
-  for (const std::string& epoch : drained) {
-    const auto found = attachments_.find(epoch);
-    if (found != attachments_.end()) found->second.drained = true;
-  }
-  for (auto& [epoch, attachment] : attachments_) {
+  for (auto& [ticket, attachment] : attachments_) {
+    const std::string& epoch = attachment.pool->epoch();
+    attachment.drained |= std::find(drained.begin(), drained.end(), epoch) != drained.end();
     if (!attachment.drained || attachment.told || over()) continue;
     // A full socket is a stopped consumer: it is told when it goes on.
     const SendResult result = send_message(fd_.get(), epoch_message<RetiredMessage>(epoch));
@@ -146,9 +144,9 @@ void BusConnection::tick(const std::vector<std::string>& drained) {
 
 std::vector<HeldFrame> BusConnection::end() {
   std::vector<HeldFrame> held;
-  for (auto& [epoch, attachment] : attachments_) {
+  for (auto& [ticket, attachment] : attachments_) {
     for (const HeldSlot& slot : attachment.pool->close_lane(attachment.lane)) {
-      held.push_back({epoch, slot.slot, slot.generation});
+      held.push_back({attachment.pool->epoch(), slot.slot, slot.generation});
     }
   }
   attachments_.clear();

@@ -65,8 +65,8 @@ class BusConnection {
   };
 
   Greeting greet(const Received& received);
-  void attach(const std::string& epoch, PoolDirectory& pools);
-  void drop(const std::string& epoch);
+  void attach(const std::string& epoch, uint64_t ticket, PoolDirectory& pools);
+  void drop(uint64_t ticket);
   void handle(const Received& received, PoolDirectory& pools);
   void fail(const std::string& reason);
   template <class Message>
@@ -80,7 +80,7 @@ class BusConnection {
   std::string name_;
   std::string group_;
   std::string end_reason_;
-  std::map<std::string, Attachment> attachments_;  // By epoch.
+  std::map<uint64_t, Attachment> attachments_;  // By ticket.
 };
 
 }  // namespace framebus

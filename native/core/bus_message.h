@@ -63,12 +63,14 @@ struct RefusedMessage {
   std::array<char, kReasonBytes> reason{};
 };
 
-// Attach, NoPool, Retired and Drop say only which pool they are about.
+// Attach, NoPool and Drop are about one mapping of a pool: the consumer numbers
+// its attaches, and each has a lane of its own. Retired is about all of them.
 template <BusMessageType type>
 struct EpochMessage {
   static constexpr auto kType = type;
   BusMessageHead head{.type = kType};
   std::array<char, kEpochDigits> epoch{};
+  uint64_t ticket = 0;
 };
 using AttachMessage = EpochMessage<BusMessageType::kAttach>;
 using NoPoolMessage = EpochMessage<BusMessageType::kNoPool>;
@@ -80,6 +82,7 @@ struct PoolMessage {
   static constexpr auto kType = BusMessageType::kPool;
   BusMessageHead head{.type = kType};
   std::array<char, kEpochDigits> epoch{};
+  uint64_t ticket = 0;
   uint32_t slots = 0;
   uint32_t group = kNoGroup;  // Index of the consumer's group on the pool's route.
   uint64_t slot_stride = 0;
@@ -124,8 +127,9 @@ void set_field(std::array<char, bytes>& field, std::string_view text) {
 bool is_epoch(std::string_view text);
 std::optional<std::string> epoch_text(const std::array<char, kEpochDigits>& field);
 template <class Message>
-Message epoch_message(const std::string& epoch) {
+Message epoch_message(const std::string& epoch, uint64_t ticket = 0) {
   Message message;
+  message.ticket = ticket;
   epoch.copy(message.epoch.data(), kEpochDigits);
   return message;
 }

@@ -1,0 +1,96 @@
+// A pool as a consumer has it mapped: pixels to read, its own lane to write.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "bus_message.h"
+#include "lease_table.h"
+#include "memfd.h"
+#include "unique_fd.h"
+
+namespace framebus {
+
+// As LeaseRefusal of contract.ts.
+enum class LeaseRefusal { kStale, kUnattached, kQuota };
+
+class PoolView;
+
+// A lease on one slot. Ends when it is destroyed.
+class SlotLease final : public Lease {
+ public:
+  SlotLease(std::shared_ptr<PoolView> pool, uint32_t slot, uint64_t generation);
+  ~SlotLease() override;
+  SlotLease(const SlotLease&) = delete;
+  SlotLease& operator=(const SlotLease&) = delete;
+
+  FrameView view() const override;
+  bool valid() const override;
+
+  const std::string& epoch() const;
+  uint32_t slot() const { return slot_; }
+  uint64_t generation() const { return generation_; }
+  const FrameFormat& format() const;
+  const PlaneLayout& layout() const;
+  // The slot's bytes, mapped read-only.
+  const uint8_t* data() const;
+
+ private:
+  const std::shared_ptr<PoolView> pool_;
+  const uint32_t slot_;
+  const uint64_t generation_;
+};
+
+// What the pools of one producer share: the connection, which ends for the
+// producer when the last user has gone, and the quota.
+struct LinkState {
+  UniqueFd socket;
+  uint32_t max_held = 0;
+  std::atomic<uint32_t> held{0};
+};
+
+// Thread-safe. Unmapped when the last lease and the consumer have let go of
+// it; the producer is told.
+class PoolView : public std::enable_shared_from_this<PoolView> {
+ public:
+  // `message` has passed is_sane(). Throws BUS_MEMORY.
+  static std::shared_ptr<PoolView> map(std::shared_ptr<LinkState> link, const PoolMessage& message,
+                                       const UniqueFd& memory, const UniqueFd& lane);
+  PoolView(std::shared_ptr<LinkState> link, const PoolMessage& message, Mapping memory,
+           Mapping lane);
+  ~PoolView();
+  PoolView(const PoolView&) = delete;
+  PoolView& operator=(const PoolView&) = delete;
+
+  // Atomic operations and an uncontended lock; no system call unless the
+  // producer is just scanning this slot.
+  std::variant<std::shared_ptr<SlotLease>, LeaseRefusal> lease(uint32_t slot, uint64_t generation);
+
+  const std::string& epoch() const { return epoch_; }
+
+ private:
+  friend class SlotLease;
+  struct Local {
+    uint64_t generation = 0;
+    uint32_t leases = 0;  // Of this process, all on `generation`.
+  };
+
+  const std::atomic<uint64_t>& slot_word(uint32_t slot) const;
+  std::atomic<uint64_t>& lane_word(uint32_t slot) const;
+  void end(uint32_t slot);
+
+  const std::shared_ptr<LinkState> link_;
+  const std::string epoch_;
+  const PoolMessage description_;
+  const Mapping memory_;
+  const Mapping lane_;
+  std::mutex mutex_;  // Local leases and the lane.
+  std::vector<Local> local_;
+};
+
+}  // namespace framebus
