@@ -1,4 +1,4 @@
 import { runService } from '../../lib/service.js';
 import { startIngest } from './ingest.js';
 
-process.exitCode = await runService('ingest', startIngest);
+process.exit(await runService('ingest', startIngest, { argv: process.argv.slice(2) }));

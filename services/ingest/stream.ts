@@ -1,3 +1,4 @@
+import type { DropReason } from '../../lib/counters.js';
 import { FramebusError, isErrorCode, toFramebusError } from '../../lib/errors.js';
 import { redactUrl, type Log } from '../../lib/log.js';
 import type {
@@ -37,7 +38,7 @@ export interface StreamParts {
   ): Source;
   publisher: FramePublisher;
   /** A frame was decoded; `reason` when it was dropped before anybody could see it. */
-  onDecoded(reason: string | null): void;
+  onDecoded(reason: DropReason | null): void;
   onStateChange(stream: Stream): void;
   log: Log;
 }

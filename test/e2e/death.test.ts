@@ -1,0 +1,89 @@
+import { readdirSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
+import { SAMPLE_CLIP } from '../helpers/data.js';
+import { eventually } from '../helpers/eventually.js';
+import { Pipeline } from '../helpers/pipeline.js';
+
+const LIVE = { source: SAMPLE_CLIP, loop: true };
+
+/** Waits until this many inferred records have come since now. */
+async function inferredRecords(pipeline: Pipeline, count: number): Promise<void> {
+  const from = pipeline.records.length;
+  await eventually(
+    () => `${count} more inferred records\n${pipeline.output()}`,
+    () =>
+      pipeline.records
+        .slice(from)
+        .filter((r) => r.status === InferenceStatus.INFERENCE_STATUS_INFERRED).length >= count,
+    { timeoutMs: 60_000 },
+  );
+}
+
+describe('when a process is killed', () => {
+  it('infer: the video goes on without detections, and they come back with a new worker', async () => {
+    const pipeline = await Pipeline.create({ streams: { gate: LIVE } });
+    await pipeline.runAll();
+    await inferredRecords(pipeline, 5);
+    pipeline.process('infer-0').kill('SIGKILL');
+    await pipeline.process('infer-0').exitCode();
+    const from = pipeline.records.length;
+    await eventually('20 records without a worker', () => pipeline.records.length >= from + 20);
+    const seqs = pipeline.records.map((r) => r.seq);
+    expect(seqs).toEqual(seqs.map((_, i) => (seqs[0] ?? 0n) + BigInt(i)));
+    await pipeline.run('infer');
+    await inferredRecords(pipeline, 5);
+  }, 120_000);
+
+  it('sink: ingest and infer go on, and a new sink takes up the streams', async () => {
+    const pipeline = await Pipeline.create({ streams: { gate: LIVE } });
+    await pipeline.runAll();
+    await inferredRecords(pipeline, 5);
+    pipeline.process('sink-0').kill('SIGKILL');
+    await pipeline.process('sink-0').exitCode();
+    const decoded = pipeline.stream('ingest', 'gate')?.framesIn ?? 0n;
+    await eventually(
+      'ingest goes on',
+      () => (pipeline.stream('ingest', 'gate')?.framesIn ?? 0n) > decoded + 20n,
+    );
+    await pipeline.run('sink');
+    await inferredRecords(pipeline, 5);
+    await eventually('pictures again', () => (pipeline.stream('sink', 'gate')?.framesOut ?? 0n) > 5n);
+  }, 120_000);
+
+  it('ingest: the others wait, and follow the new one to its new pool', async () => {
+    const pipeline = await Pipeline.create({ streams: { gate: LIVE } });
+    await pipeline.runAll();
+    await inferredRecords(pipeline, 5);
+    const epoch = pipeline.records.at(-1)?.epoch?.uuid;
+    pipeline.process('ingest-0').kill('SIGKILL');
+    await pipeline.process('ingest-0').exitCode();
+    await pipeline.run('ingest');
+    await eventually(
+      'records of a new epoch',
+      () => pipeline.records.at(-1)?.epoch?.uuid !== epoch,
+    );
+    await inferredRecords(pipeline, 5);
+    expect(readdirSync(pipeline.busDirectory).filter((name) => name.endsWith('.sock'))).toEqual([
+      'ingest-0.sock',
+    ]);
+  }, 120_000);
+
+  it('one of two workers: its frames go on un-inferred, and the other never pauses', async () => {
+    const pipeline = await Pipeline.create({ streams: { gate: LIVE, yard: LIVE, hall: LIVE } });
+    await Promise.all([
+      pipeline.run('sink'),
+      pipeline.run('infer'),
+      pipeline.run('infer', 'infer-1'),
+    ]);
+    await pipeline.run('ingest');
+    await inferredRecords(pipeline, 15);
+    pipeline.process('infer-1').kill('SIGKILL');
+    await inferredRecords(pipeline, 30);
+    // Order and completeness per stream, over the death.
+    for (const id of ['gate', 'yard', 'hall']) {
+      const seqs = pipeline.records.filter((r) => r.streamId === id).map((r) => r.seq);
+      expect(seqs, id).toEqual(seqs.map((_, i) => (seqs[0] ?? 0n) + BigInt(i)));
+    }
+  }, 120_000);
+});

@@ -1,0 +1,131 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Document } from 'yaml';
+import type { NatsServer } from '../../cli/nats_server.js';
+import { decodeRecord, decodeStatus } from '../../lib/messages.js';
+import * as subjects from '../../lib/subjects.js';
+import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+import {
+  ServiceState,
+  type ServiceStatus,
+  type StreamStatus,
+} from '#proto/framebus/status/v1/status.js';
+import { eventually } from './eventually.js';
+import { natsClient, natsServer } from './nats.js';
+import { runNode, type TestProcess } from './process.js';
+import { tempFolder } from './temp.js';
+
+export type ServiceName = 'ingest' | 'infer' | 'sink';
+
+type Yaml = Record<string, unknown>;
+
+export interface PipelineOptions {
+  streams: Record<string, Yaml>;
+  defaults?: Yaml;
+  ingest?: Yaml;
+  infer?: Yaml;
+  sink?: Yaml;
+}
+
+const ANY_PORT = { host: '127.0.0.1', port: 0 };
+
+/** nats-server and the services as real processes on a configuration; all end with the test. */
+export class Pipeline {
+  readonly nats: NatsServer;
+  readonly config: string;
+  readonly folder: string;
+  readonly busDirectory: string;
+  /** Every record that sink published, in the order of arrival. */
+  readonly records: DetectionRecord[] = [];
+  readonly #processes = new Map<string, TestProcess>();
+  readonly #statuses = new Map<string, ServiceStatus>();
+
+  private constructor(nats: NatsServer, folder: string, options: PipelineOptions) {
+    this.nats = nats;
+    this.folder = folder;
+    this.busDirectory = join(folder, 'bus');
+    this.config = join(folder, 'framebus.yaml');
+    const document = new Document({
+      log: { level: 'info', format: 'text' },
+      bus: { directory: this.busDirectory },
+      nats: { url: nats.url },
+      ingest: { http: ANY_PORT, ...options.ingest },
+      infer: { http: ANY_PORT, ...options.infer },
+      sink: { http: ANY_PORT, grpc: ANY_PORT, rtsp: ANY_PORT, ...options.sink },
+      ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
+      streams: options.streams,
+    });
+    writeFileSync(this.config, document.toString());
+  }
+
+  /** Writes the configuration, starts nats-server, and listens to status and records. */
+  static async create(options: PipelineOptions): Promise<Pipeline> {
+    const pipeline = new Pipeline(await natsServer(), tempFolder(), options);
+    const client = await natsClient(pipeline.nats.url);
+    client.subscribe(subjects.ALL_STATUS, {
+      callback: (_error, message) => {
+        const status = decodeStatus(message.data);
+        pipeline.#statuses.set(`${status.service}/${status.instance}`, status);
+      },
+    });
+    client.subscribe(subjects.ALL_DETECTIONS, {
+      callback: (_error, message) => pipeline.records.push(decodeRecord(message.data)),
+    });
+    await client.flush();
+    return pipeline;
+  }
+
+  /** Starts a service; `name` tells instances of one kind apart. */
+  start(service: ServiceName, name = `${service}-0`): TestProcess {
+    const process = runNode([
+      `dist/services/${service}/main.js`,
+      ...['--config', this.config, '--name', name],
+    ]);
+    this.#processes.set(name, process);
+    return process;
+  }
+
+  /** Starts a service and waits until it says that it is running. */
+  async run(service: ServiceName, name = `${service}-0`): Promise<TestProcess> {
+    this.#statuses.delete(`${service}/${name}`);
+    const process = this.start(service, name);
+    await eventually(
+      () => `${name} running; it said:\n${process.stderr}`,
+      () => this.status(service, name)?.state === ServiceState.SERVICE_STATE_RUNNING,
+      { timeoutMs: 60_000 },
+    );
+    return process;
+  }
+
+  /** Sink and infer first, so that no frame finds nobody. */
+  async runAll(): Promise<void> {
+    await Promise.all([this.run('sink'), this.run('infer')]);
+    await this.run('ingest');
+  }
+
+  status(service: ServiceName, name = `${service}-0`): ServiceStatus | undefined {
+    return this.#statuses.get(`${service}/${name}`);
+  }
+
+  stream(service: ServiceName, id: string): StreamStatus | undefined {
+    return this.status(service)?.streams.find((stream) => stream.streamId === id);
+  }
+
+  /** Address that sink serves under this purpose. */
+  address(purpose: string): string {
+    const address = this.status('sink')?.addresses[purpose];
+    if (address === undefined) throw new Error(`sink has no address for ${purpose}`);
+    return address;
+  }
+
+  process(name: string): TestProcess {
+    const process = this.#processes.get(name);
+    if (process === undefined) throw new Error(`${name} was not started`);
+    return process;
+  }
+
+  /** What the processes have said, for messages. */
+  output(): string {
+    return [...this.#processes].map(([name, p]) => `== ${name}\n${p.stderr}`).join('\n');
+  }
+}
