@@ -177,17 +177,23 @@ export const ERRORS = {
     retryable: true,
     remedy: 'Nothing to do: the stream has a new pool, and its next frame names it.',
   },
-  BUS_PROTOCOL: {
-    grpc: 'FAILED_PRECONDITION',
+  BUS_CLOSED: {
+    grpc: 'UNAVAILABLE',
     exit: EXIT.software,
     retryable: false,
-    remedy: 'Run the same framebus version in all services.',
+    remedy: 'Nothing to do while a service ends; otherwise please report it with the log.',
   },
   BUS_MEMORY: {
     grpc: 'RESOURCE_EXHAUSTED',
     exit: EXIT.os,
     retryable: true,
-    remedy: 'Lower slots, or raise the memory limit of the process or container.',
+    remedy: 'Lower slots; see the cause in the message.',
+  },
+  NO_SPACE: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    exit: EXIT.os,
+    retryable: true,
+    remedy: 'Lower slots, or raise the memory limit of the machine or container.',
   },
   FRAME_RELEASED: {
     grpc: 'FAILED_PRECONDITION',
@@ -209,13 +215,13 @@ export const ERRORS = {
     retryable: true,
     remedy: 'Check that the camera is on, its address and port, and the network between.',
   },
-  SOURCE_UNAUTHORIZED: {
+  SOURCE_AUTH: {
     grpc: 'UNAUTHENTICATED',
     exit: EXIT.permission,
     retryable: true,
     remedy: 'Correct the user and password in streams.<name>.source.',
   },
-  SOURCE_PERMISSION: {
+  SOURCE_UNREADABLE: {
     grpc: 'PERMISSION_DENIED',
     exit: EXIT.permission,
     retryable: false,
@@ -223,33 +229,21 @@ export const ERRORS = {
   },
   SOURCE_UNSUPPORTED: {
     grpc: 'UNIMPLEMENTED',
-    exit: EXIT.unavailable,
-    retryable: false,
-    remedy: 'Install the GStreamer plugin that the message names; "framebus doctor" shows what is there.',
-  },
-  SOURCE_NO_VIDEO: {
-    grpc: 'INVALID_ARGUMENT',
     exit: EXIT.data,
     retryable: false,
-    remedy: 'Choose a source that has a video track.',
+    remedy: 'Choose a source that has video which GStreamer decodes here; "framebus doctor" shows what is there.',
   },
-  SOURCE_CORRUPT: {
+  SOURCE_BROKEN: {
     grpc: 'DATA_LOSS',
     exit: EXIT.data,
     retryable: false,
     remedy: 'Check the file with "ffprobe FILE"; copy or encode it anew.',
   },
-  SOURCE_TIMEOUT: {
+  SOURCE_STALLED: {
     grpc: 'DEADLINE_EXCEEDED',
     exit: EXIT.unavailable,
     retryable: true,
     remedy: 'Check the camera; raise no_frame_timeout if it is meant to be slow.',
-  },
-  SOURCE_FORMAT: {
-    grpc: 'INVALID_ARGUMENT',
-    exit: EXIT.data,
-    retryable: false,
-    remedy: 'Choose a source with 8-bit or 10-bit 4:2:0 video of at most 16384 pixels a side.',
   },
   SOURCE_FAILED: {
     grpc: 'UNAVAILABLE',
@@ -327,11 +321,41 @@ export const ERRORS = {
     retryable: true,
     remedy: 'See the cause in the message; "framebus doctor" checks the encoder.',
   },
-  ENCODER_MISSING: {
-    grpc: 'FAILED_PRECONDITION',
-    exit: EXIT.unavailable,
+  OUTPUT_FORMAT: {
+    grpc: 'INVALID_ARGUMENT',
+    exit: EXIT.data,
     retryable: false,
-    remedy: 'Install GStreamer\'s x264 encoder (Debian: apt-get install gstreamer1.0-plugins-ugly).',
+    remedy: 'Choose a source with a picture size that the encoder takes.',
+  },
+  OUTPUT_CLOSED: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.software,
+    retryable: false,
+    remedy: 'Nothing to do while a service ends; otherwise please report it with the log.',
+  },
+  ENCODER_FAILED: {
+    grpc: 'INTERNAL',
+    exit: EXIT.software,
+    retryable: true,
+    remedy: 'See the cause in the message; "framebus doctor" shows whether x264enc is there.',
+  },
+  JPEG_FAILED: {
+    grpc: 'INTERNAL',
+    exit: EXIT.software,
+    retryable: true,
+    remedy: 'See the cause in the message; "framebus doctor" shows whether the JPEG library is there.',
+  },
+  RTSP_MOUNT: {
+    grpc: 'ALREADY_EXISTS',
+    exit: EXIT.software,
+    retryable: false,
+    remedy: 'This is a mistake in framebus: please report it with the log.',
+  },
+  VIEWER_FAILED: {
+    grpc: 'INTERNAL',
+    exit: EXIT.software,
+    retryable: true,
+    remedy: 'Load the page again; see the cause in the message.',
   },
 
   // ---- the program itself
@@ -394,6 +418,18 @@ export const ERRORS = {
     exit: EXIT.interrupted,
     retryable: true,
     remedy: 'Nothing to do: somebody asked for it.',
+  },
+  BAD_ARGUMENT: {
+    grpc: 'INTERNAL',
+    exit: EXIT.software,
+    retryable: false,
+    remedy: 'This is a mistake in framebus: please report it with the log.',
+  },
+  BAD_OPTIONS: {
+    grpc: 'INTERNAL',
+    exit: EXIT.software,
+    retryable: false,
+    remedy: 'This is a mistake in framebus: please report it with the log.',
   },
   INTERNAL: {
     grpc: 'INTERNAL',
