@@ -31,8 +31,8 @@ GstPtr<GstElement> make(const char* factory, const char* name) {
 guint keyframe_distance(const EncoderOptions& options) {
   const FrameFormat& f = options.format;
   const uint64_t numerator = f.frame_rate_numerator > 0 ? f.frame_rate_numerator : kAssumedRate;
-  const uint64_t denominator = std::max(
-      f.frame_rate_numerator > 0 ? f.frame_rate_denominator : 1U, 1U);
+  const uint64_t denominator =
+      std::max(f.frame_rate_numerator > 0 ? f.frame_rate_denominator : 1U, 1U);
   const uint64_t frames = numerator * options.keyframe_interval_ms / (denominator * 1000);
   return static_cast<guint>(std::clamp<uint64_t>(frames, 1, 10'000));
 }
@@ -56,8 +56,7 @@ GstPtr<GstElement> Encoder::x264() const {
   GstPtr<GstElement> encoder = make("x264enc", nullptr);
   const auto* presets = G_PARAM_SPEC_ENUM(
       g_object_class_find_property(G_OBJECT_GET_CLASS(encoder.get()), "speed-preset"));
-  const GEnumValue* preset =
-      g_enum_get_value_by_nick(presets->enum_class, options_.preset.c_str());
+  const GEnumValue* preset = g_enum_get_value_by_nick(presets->enum_class, options_.preset.c_str());
   if (preset == nullptr || preset->value == 0) {
     throw Error("BAD_OPTIONS", "output " + options_.name + ": x264 has no preset \"" +
                                    options_.preset + "\"; take one of ultrafast … placebo");
@@ -80,8 +79,7 @@ void Encoder::build() {
   g_object_set(source_.get(), "caps", raw.get(), "format", GST_FORMAT_TIME, "block", TRUE,
                "max-buffers", guint64{kWaitingPictures}, "max-bytes", guint64{0}, "max-time",
                guint64{0}, nullptr);
-  const GstPtr<GstCaps> coded(
-      gst_caps_from_string("video/x-h264,stream-format=avc,alignment=au"));
+  const GstPtr<GstCaps> coded(gst_caps_from_string("video/x-h264,stream-format=avc,alignment=au"));
   g_object_set(sink_.get(), "caps", coded.get(), "sync", FALSE, "max-buffers", 4U, nullptr);
 
   for (GstElement* element : {source_.get(), encoder_.get(), parser.get(), sink_.get()}) {
@@ -142,10 +140,9 @@ std::vector<uint64_t> Encoder::take_unfinished() {
   return seqs;
 }
 
-void Encoder::force_keyframe() {
+void Encoder::force_keyframe(uint64_t time_ns) {
   const GstPtr<GstPad> pad(gst_element_get_static_pad(encoder_.get(), "src"));
-  gst_pad_send_event(
-      pad.get(), gst_video_event_new_upstream_force_key_unit(GST_CLOCK_TIME_NONE, TRUE, 0));
+  gst_pad_send_event(pad.get(), gst_video_event_new_upstream_force_key_unit(time_ns, TRUE, 0));
 }
 
 // Pictures come out in order; one that the encoder swallowed is passed over.
@@ -170,14 +167,14 @@ GstFlowReturn Encoder::pull(GstElement* appsink) {
     fail("a picture came out of x264enc with a timestamp that never went in");
     return GST_FLOW_ERROR;
   }
-  on_unit_(AccessUnit{
-      .buffer = buffer,
-      .caps = gst_sample_get_caps(sample.get()),
-      .seq = pending.seq,
-      .pts_ns = pending.pts_ns,
-      .time_ns = pending.time_ns,
-      .keyframe = GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT) == FALSE,
-      .bytes = gst_buffer_get_size(buffer)});
+  on_unit_(
+      AccessUnit{.buffer = buffer,
+                 .caps = gst_sample_get_caps(sample.get()),
+                 .seq = pending.seq,
+                 .pts_ns = pending.pts_ns,
+                 .time_ns = pending.time_ns,
+                 .keyframe = GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT) == FALSE,
+                 .bytes = gst_buffer_get_size(buffer)});
   return GST_FLOW_OK;
 }
 

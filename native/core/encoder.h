@@ -43,8 +43,8 @@ class Encoder {
   // Encodes a picture. `time_ns` is strictly increasing. Waits while the
   // encoder is behind; false when it has stopped.
   bool push(GstPtr<GstBuffer> picture, uint64_t time_ns, uint64_t seq, int64_t pts_ns);
-  // The next picture that the encoder takes becomes a keyframe.
-  void force_keyframe();
+  // The picture with that time, not pushed yet, becomes a keyframe.
+  void force_keyframe(uint64_t time_ns);
   // Encodes what was pushed, then stops; gives up after a deadline. Not from
   // within a callback.
   void drain();

@@ -13,8 +13,8 @@ bool Fanout::add(std::shared_ptr<AccessUnitSink> sink) {
     sink->on_output_end(ended_);
     return true;
   }
-  const bool fresh = !replay_.empty() &&
-                     monotonic_ns() - keyframe_at_ns_ <= static_cast<int64_t>(kReplayNs);
+  const bool fresh =
+      !replay_.empty() && monotonic_ns() - keyframe_at_ns_ <= static_cast<int64_t>(kReplayNs);
   if (fresh) {
     for (const Kept& kept : replay_) {
       if (!sink->on_access_unit(kept.unit)) return true;
@@ -52,13 +52,17 @@ void Fanout::end(const char* reason) {
   ended.swap(sinks_);
   for (const auto& sink : ended) sink->on_output_end(reason);
   replay_.clear();
-  keyframe_.reset();
 }
 
 std::optional<Keyframe> Fanout::last_keyframe() const {
   const std::lock_guard lock(mutex_);
   if (keyframe_ == nullptr) return std::nullopt;
   return Keyframe{share(keyframe_.get()), share(caps_.get())};
+}
+
+bool Fanout::watchable() const {
+  const std::lock_guard lock(mutex_);
+  return keyframe_ != nullptr && ended_ == nullptr;
 }
 
 size_t Fanout::sinks() const {

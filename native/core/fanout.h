@@ -35,6 +35,8 @@ class Fanout {
   void end(const char* reason);
 
   std::optional<Keyframe> last_keyframe() const;
+  // There is a keyframe, and no end yet.
+  bool watchable() const;
   size_t sinks() const;
 
  private:
@@ -49,8 +51,8 @@ class Fanout {
   std::vector<std::shared_ptr<AccessUnitSink>> sinks_;
   GstPtr<GstCaps> caps_;
   GstPtr<GstBuffer> keyframe_;
-  std::vector<Kept> replay_;  // From the last keyframe on; empty when that is too old.
-  int64_t keyframe_at_ns_ = 0;  // Monotonic.
+  std::vector<Kept> replay_;     // From the last keyframe on; empty when that is too old.
+  int64_t keyframe_at_ns_ = 0;   // Monotonic.
   const char* ended_ = nullptr;  // A literal.
 };
 

@@ -157,6 +157,9 @@ GstPtr<GstBuffer> Output::draw(Job& job) {
 // Keyframes are due by request and by time; the encoder's own counting of
 // frames is too coarse where the rate varies.
 void Output::ask_for_keyframe(uint64_t time_ns) {
+  // The first picture is a keyframe anyhow, and GStreamer 1.22 takes no request
+  // after one for the very first picture.
+  if (time_ns == 0) return;
   const int64_t now_ns = monotonic_ns();
   const uint64_t interval_ns = uint64_t{options_.keyframe_interval_ms} * 1'000'000;
   const uint64_t last_ns = std::max(keyframe_forced_time_ns_, keyframe_time_ns_.load());
@@ -166,7 +169,7 @@ void Output::ask_for_keyframe(uint64_t time_ns) {
   keyframe_wanted_ = false;
   keyframe_forced_ns_ = now_ns;
   keyframe_forced_time_ns_ = time_ns;
-  encoder_.force_keyframe();
+  encoder_.force_keyframe(time_ns);
 }
 
 void Output::answer(SnapshotJob job) {

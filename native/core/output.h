@@ -79,8 +79,10 @@ class Output {
   void remove_sink(const AccessUnitSink* sink);
   // A keyframe soon; many requests together make one, at most every 500 ms.
   void request_keyframe();
-  // Null before the first one.
+  // Nothing before the first one.
   std::optional<Keyframe> last_keyframe() const { return fanout_.last_keyframe(); }
+  // Whether a viewer would get a picture now.
+  bool watchable() const { return fanout_.watchable(); }
 
   const OutputOptions& options() const { return options_; }
 
@@ -126,7 +128,7 @@ class Output {
 
   // Used by the thread alone.
   Timeline timeline_;
-  int64_t keyframe_forced_ns_;       // Monotonic.
+  int64_t keyframe_forced_ns_;            // Monotonic.
   uint64_t keyframe_forced_time_ns_ = 0;  // On the timeline.
   GstPtr<GstBuffer> latest_;
   uint64_t latest_seq_ = 0;

@@ -1,0 +1,37 @@
+// Cuts a muxer's byte stream into what a browser appends: the initialisation
+// segment, then whole fragments.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "gst_ptr.h"
+
+namespace framebus {
+
+// Boxes: ISO/IEC 14496-12. Not thread-safe.
+class Mp4Stream {
+ public:
+  // `init`: ftyp and moov; otherwise one fragment, moof and mdat.
+  using OnSegment = std::function<void(bool init, std::vector<uint8_t> data)>;
+
+  explicit Mp4Stream(OnSegment on_segment) : on_segment_(std::move(on_segment)) {}
+
+  // False when the bytes are not boxes of a fragmented file.
+  bool add(std::span<const uint8_t> bytes);
+
+ private:
+  OnSegment on_segment_;
+  std::vector<uint8_t> bytes_;  // Since the last segment.
+  size_t parsed_ = 0;           // Of them, in whole boxes.
+};
+
+// The codec as RFC 6381 names it, from the caps of H.264 in AVC form, for
+// example "avc1.64001f". Empty without codec_data.
+std::string codec_of(const GstCaps* caps);
+
+}  // namespace framebus
