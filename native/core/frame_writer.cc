@@ -62,6 +62,7 @@ FrameWriter::FrameWriter(const SourceOptions& options, Hooks hooks)
 void FrameWriter::begin_pass(bool live) {
   live_ = live;
   frames_in_pass_ = 0;
+  played_ns_ = 0;
   activity_ns_ = now_monotonic_ns();
   clock_.begin_pass();
 }
@@ -203,6 +204,8 @@ GstFlowReturn FrameWriter::on_buffer(GstBuffer* buffer, const GstSegment* segmen
       gst_segment_to_running_time(segment, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
   const uint64_t pts =
       clock_.next(valid(running), valid(GST_BUFFER_DURATION(buffer)), nominal_ns(format_));
+  if (frames_in_pass_ == 1) pass_start_ns_ = pts;
+  played_ns_ = pts - pass_start_ns_;
   if (options_.realtime && !live_) {
     const uint64_t due = clock_.due(pts, left_decoder_ns);
     waiting_ = due > left_decoder_ns;

@@ -61,6 +61,8 @@ class FrameWriter final : public FrameReceiver, public SlotSupplier {
                     const std::string& group);
   SourceStats stats() const;
   uint64_t frames_in_pass() const { return frames_in_pass_; }
+  // From the first to the last frame of this pass.
+  uint64_t played_in_pass_ns() const { return played_ns_; }
   uint64_t damaged() const { return damaged_; }
   // When something last came from the decoder; never while it waits for a slot.
   uint64_t last_activity_ns() const;
@@ -102,12 +104,14 @@ class FrameWriter final : public FrameReceiver, public SlotSupplier {
   GstVideoInfo info_{};
   FrameFormat format_;
   FrameClock clock_;
+  uint64_t pass_start_ns_ = 0;
   std::string announced_;  // Epoch.
 
   std::atomic<bool> live_ = false;
   std::atomic<bool> waiting_ = false;
   std::atomic<uint64_t> activity_ns_ = 0;
   std::atomic<uint64_t> frames_in_pass_ = 0;
+  std::atomic<uint64_t> played_ns_ = 0;
   std::atomic<uint64_t> decoded_ = 0;
   std::atomic<uint64_t> direct_ = 0;
   std::atomic<uint64_t> copied_ = 0;

@@ -20,6 +20,7 @@ struct GstUnref {
   void operator()(GstCaps* caps) const { gst_caps_unref(caps); }
   void operator()(GstBuffer* buffer) const { gst_buffer_unref(buffer); }
   void operator()(GstSample* sample) const { gst_sample_unref(sample); }
+  void operator()(GstEvent* event) const { gst_event_unref(event); }
   void operator()(GstMessage* message) const { gst_message_unref(message); }
   void operator()(GError* error) const { g_error_free(error); }
   void operator()(gchar* text) const { g_free(text); }

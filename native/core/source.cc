@@ -14,6 +14,8 @@ constexpr uint64_t kMillisecondNs = 1'000'000;
 constexpr uint64_t kWarningIntervalNs = 5'000 * kMillisecondNs;
 // After a broken file's error, what was read before it is still being decoded.
 constexpr uint64_t kDrainNs = 3'000 * kMillisecondNs;
+// A file that ends so much before its time was cut off.
+constexpr uint64_t kEarlyEndNs = 2'000 * kMillisecondNs;
 
 struct Report {
   GstPtr<GError> error;
@@ -104,6 +106,7 @@ void Source::run(const std::stop_token& stop) {
 Source::Outcome Source::play(const std::stop_token& stop) {
   damage_.reset();
   missing_.clear();
+  damaged_reported_ = writer_.damaged();
   const auto pipeline = std::make_shared<SourcePipeline>(options_, &writer_);
   {
     const std::lock_guard lock(pipeline_mutex_);
@@ -162,23 +165,25 @@ std::optional<Source::Outcome> Source::handle(GstMessage* message) {
 std::optional<Source::Outcome> Source::handle_error(GstMessage* message) {
   const Report report = report_of(message);
   SourceError error = source_error(options_.uri, *report.error, report.detail(), missing_);
-  if (!camera_ && is_damage(*report.error)) {
-    // The frames before the damage are still on their way; the end of stream follows them.
-    if (!damage_) damage_ = std::move(error);
-    return std::nullopt;
-  }
-  return fail(error);
+  if (camera_) return fail(error);
+  // The first error is the cause, what follows are its effects.
+  if (!damage_) damage_ = std::move(error);
+  // Frames before the damage are still on their way; the end of stream follows them.
+  if (pipeline_->has_video() && is_damage(*report.error)) return std::nullopt;
+  return writer_.frames_in_pass() > 0 ? handle_end() : fail(*damage_);
 }
 
-std::optional<Source::Outcome> Source::handle_end() {
+Source::Outcome Source::handle_end() {
   const std::string name = redact_uri(options_.uri);
   if (camera_) return fail({"SOURCE_UNREACHABLE", name + ": the camera ended the stream", true});
   if (writer_.frames_in_pass() == 0) {
     return fail(damage_.value_or(
         SourceError{"SOURCE_BROKEN", name + ": no frame could be decoded", false}));
   }
+  if (!options_.loop) warned_ns_ = 0;  // The last word on a file is not held back.
   if (damage_) warn(damage_->code, damage_->message + "; played up to there");
-  warn_of_damage();
+  warn_of_damage(0);
+  warn_of_early_end();
   return Outcome::kEnded;
 }
 
@@ -187,7 +192,7 @@ std::optional<Source::Outcome> Source::check_time() {
     const std::lock_guard lock(failure_mutex_);
     if (failure_) return fail(*std::exchange(failure_, std::nullopt));
   }
-  warn_of_damage();
+  warn_of_damage(pipeline_->decoder().frames);
   const uint64_t now = now_monotonic_ns();
   const uint64_t last = writer_.last_activity_ns();
   const uint64_t silent_ns = now > last ? now - last : 0;
@@ -225,12 +230,24 @@ void Source::warn(const std::string& code, const std::string& message) {
   writer_.emit(WarningEvent{code, message + more});
 }
 
-void Source::warn_of_damage() {
-  const uint64_t damaged = writer_.damaged();
-  if (damaged == damaged_reported_) return;
+void Source::warn_of_damage(uint64_t pending) {
+  const uint64_t shown = writer_.frames_in_pass() + pending;
+  const uint64_t pictures = pipeline_->pictures();
+  const uint64_t lost = pictures > shown ? pictures - shown : 0;
+  const uint64_t damaged = writer_.damaged() + lost;
+  if (damaged <= damaged_reported_) return;
   damaged_reported_ = damaged;
-  warn("SOURCE_BROKEN",
-       redact_uri(options_.uri) + ": " + std::to_string(damaged) + " damaged frames so far");
+  warn("SOURCE_BROKEN", redact_uri(options_.uri) + ": " + std::to_string(damaged) +
+                            " pictures are damaged or could not be decoded");
+}
+
+void Source::warn_of_early_end() {
+  const std::optional<uint64_t> length = pipeline_->duration_ns();
+  const uint64_t played = writer_.played_in_pass_ns();
+  if (!length || played + kEarlyEndNs > *length) return;
+  warn("SOURCE_BROKEN", redact_uri(options_.uri) + ": ends after " +
+                            std::to_string(played / kMillisecondNs) + " of " +
+                            std::to_string(*length / kMillisecondNs) + " ms");
 }
 
 }  // namespace framebus

@@ -52,11 +52,13 @@ class Source {
   // Nothing: go on.
   std::optional<Outcome> handle(GstMessage* message);
   std::optional<Outcome> handle_error(GstMessage* message);
-  std::optional<Outcome> handle_end();
+  Outcome handle_end();
   std::optional<Outcome> check_time();
   Outcome fail(const SourceError& error);
   void warn(const std::string& code, const std::string& message);
-  void warn_of_damage();
+  // `pending`: pictures that may still be inside the decoder.
+  void warn_of_damage(uint64_t pending);
+  void warn_of_early_end();
 
   const SourceOptions options_;
   const bool camera_;

@@ -74,8 +74,13 @@ SourceError stream_error(const std::string& uri, const GError& error, const std:
     case GST_STREAM_ERROR_DECRYPT_NOKEY:
       return {"SOURCE_UNSUPPORTED", name + ": encrypted: " + cause, false};
     default:
-      return {"SOURCE_BROKEN", name + ": " + cause, !is_local_file(uri)};
+      break;
   }
+  if (is_local_file(uri)) return {"SOURCE_BROKEN", name + ": " + cause, false};
+  // All that souphttpsrc says when it cannot connect is that it has stopped.
+  if (error.code == GST_STREAM_ERROR_FAILED)
+    return {"SOURCE_UNREACHABLE", name + ": cannot be read: " + cause, true};
+  return {"SOURCE_BROKEN", name + ": " + cause, true};
 }
 
 }  // namespace

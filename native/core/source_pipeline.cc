@@ -44,13 +44,31 @@ uint32_t cores() {
   return count > 0 ? static_cast<uint32_t>(count) : 1;
 }
 
-// Streams that nobody looks at are not decoded: they end where the demuxer gives them out.
-gboolean continue_with(GstElement*, GstPad*, GstCaps* caps, gpointer) {
+// Lets one buffer through, so that decodebin sees the stream's caps, and tells the
+// demuxer that nobody wants more.
+GstPadProbeReturn end_after_one(GstPad*, GstPadProbeInfo* info, gpointer seen) {
+  auto& any = *static_cast<gboolean*>(seen);
+  if (any == FALSE) {
+    any = TRUE;
+    return GST_PAD_PROBE_OK;
+  }
+  gst_mini_object_unref(static_cast<GstMiniObject*>(GST_PAD_PROBE_INFO_DATA(info)));
+  GST_PAD_PROBE_INFO_FLOW_RETURN(info) = GST_FLOW_EOS;
+  return GST_PAD_PROBE_HANDLED;
+}
+
+// Streams that nobody looks at are neither decoded nor read: in a file that breaks
+// off, sound that is missing must not hide pictures that are there.
+gboolean continue_with(GstElement*, GstPad* pad, GstCaps* caps, gpointer) {
   if (caps == nullptr || gst_caps_get_size(caps) == 0) return TRUE;
   const std::string_view name = gst_structure_get_name(gst_caps_get_structure(caps, 0));
   const bool other = name.starts_with("audio/") || name.starts_with("text/") ||
                      name.starts_with("subpicture/") || name.starts_with("closedcaption/");
-  return other ? FALSE : TRUE;
+  if (!other) return TRUE;
+  constexpr auto kBuffers =
+      static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_BUFFER_LIST);
+  gst_pad_add_probe(pad, kBuffers, end_after_one, g_new0(gboolean, 1), g_free);
+  return FALSE;
 }
 
 gboolean select_video(GstElement*, guint, GstCaps* caps, gpointer) {
@@ -167,8 +185,43 @@ void SourcePipeline::set_up_decoder(GstElement* element) {
     g_object_set(element, "output-corrupt", TRUE, nullptr);
   if (has_property(element, "max-errors")) g_object_set(element, "max-errors", -1, nullptr);
   if (has_property(element, "qos")) g_object_set(element, "qos", FALSE, nullptr);
+  const GstPtr<GstPad> sink(gst_element_get_static_pad(element, "sink"));
+  if (sink != nullptr) {
+    pictures_ = 0;
+    gst_pad_add_probe(sink.get(), GST_PAD_PROBE_TYPE_BUFFER, &SourcePipeline::on_picture, this,
+                      nullptr);
+  }
   const std::lock_guard lock(mutex_);
-  decoder_.reset(static_cast<GstElement*>(gst_object_ref(element)));
+  decoder_ = share(element);
+}
+
+GstPadProbeReturn SourcePipeline::on_picture(GstPad* pad, GstPadProbeInfo* info, gpointer self) {
+  const auto* buffer = static_cast<GstBuffer*>(GST_PAD_PROBE_INFO_DATA(info));
+  const GstPtr<GstCaps> caps(gst_pad_get_current_caps(pad));
+  const gchar* mode =
+      caps == nullptr
+          ? nullptr
+          : gst_structure_get_string(gst_caps_get_structure(caps.get(), 0), "interlace-mode");
+  if (mode != nullptr && std::string_view(mode) != "progressive") return GST_PAD_PROBE_REMOVE;
+  if (GST_BUFFER_PTS_IS_VALID(buffer)) {
+    // Pictures before an edit list's start are decoded and not shown.
+    const GstPtr<GstEvent> event(gst_pad_get_sticky_event(pad, GST_EVENT_SEGMENT, 0));
+    const GstSegment* segment = nullptr;
+    if (event != nullptr) gst_event_parse_segment(event.get(), &segment);
+    const GstClockTime pts = GST_BUFFER_PTS(buffer);
+    if (segment != nullptr && segment->format == GST_FORMAT_TIME &&
+        gst_segment_clip(segment, GST_FORMAT_TIME, pts, pts, nullptr, nullptr) == FALSE)
+      return GST_PAD_PROBE_OK;
+  }
+  ++static_cast<SourcePipeline*>(self)->pictures_;
+  return GST_PAD_PROBE_OK;
+}
+
+std::optional<uint64_t> SourcePipeline::duration_ns() const {
+  gint64 duration = 0;
+  if (gst_element_query_duration(pipeline_.get(), GST_FORMAT_TIME, &duration) == FALSE)
+    return std::nullopt;
+  return duration > 0 ? std::optional<uint64_t>(static_cast<uint64_t>(duration)) : std::nullopt;
 }
 
 void SourcePipeline::on_element(GstBin*, GstBin*, GstElement* element, SourcePipeline* self) {
@@ -195,7 +248,7 @@ void SourcePipeline::on_pad(GstElement*, GstPad* pad, SourcePipeline* self) {
   const bool video =
       caps != nullptr && gst_caps_get_size(caps.get()) > 0 &&
       gst_structure_has_name(gst_caps_get_structure(caps.get(), 0), "video/x-raw") != FALSE;
-  if (video) gst_pad_link(pad, sink.get());
+  if (video && GST_PAD_LINK_SUCCESSFUL(gst_pad_link(pad, sink.get()))) self->has_video_ = true;
 }
 
 void SourcePipeline::on_no_more_pads(GstElement*, SourcePipeline* self) {

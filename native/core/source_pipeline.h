@@ -3,8 +3,10 @@
 
 #include <gst/gst.h>
 
-#include <memory>
+#include <atomic>
+#include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "frame_writer.h"
@@ -37,18 +39,28 @@ class SourcePipeline {
   void wake();
 
   DecoderInfo decoder() const;
+  // Whether a decoder has been found for the source's video.
+  bool has_video() const { return has_video_; }
+  // Pictures that went into the decoder and are to be shown. Zero for interlaced
+  // video, where two fields may be one picture or two.
+  uint64_t pictures() const { return pictures_; }
+  // What the source says of its length.
+  std::optional<uint64_t> duration_ns() const;
 
  private:
   static void on_element(GstBin* bin, GstBin* sub, GstElement* element, SourcePipeline* self);
   static void on_pad(GstElement* bin, GstPad* pad, SourcePipeline* self);
   static void on_no_more_pads(GstElement* bin, SourcePipeline* self);
   static void on_source(GstElement* bin, GstElement* source, SourcePipeline* self);
+  static GstPadProbeReturn on_picture(GstPad* pad, GstPadProbeInfo* info, gpointer self);
   void set_up_decoder(GstElement* element);
 
   const SourceOptions options_;
   GstPtr<GstElement> pipeline_;
   GstPtr<GstBus> bus_;
   GstElement* convert_ = nullptr;  // Borrowed from the pipeline.
+  std::atomic<bool> has_video_ = false;
+  std::atomic<uint64_t> pictures_ = 0;
   mutable std::mutex mutex_;
   GstPtr<GstElement> decoder_;  // Guarded by mutex_.
 };
