@@ -65,7 +65,7 @@ function npmReason(error: unknown): string {
   const text = typeof error === 'object' && error !== null && 'stderr' in error ? String(error.stderr) : '';
   const lines = text.split('\n').filter((line) => /^npm (ERR!|error)/.test(line) && !line.includes('complete log'));
   const reason = lines.map((line) => line.replace(/^npm (ERR!|error)\s*/, ''));
-  const said = reason.filter((line) => line !== '' && !/^(code|syscall|errno|network) /.test(line));
+  const said = reason.filter((line) => line !== '' && !/^(code|syscall|errno|network|  *at|at) /.test(line));
   return said.length > 0 ? said.slice(0, 2).join('; ') : messageOf(error);
 }
 

@@ -1,0 +1,112 @@
+/** What the batcher needs to know of a frame. */
+export interface Batchable {
+  readonly streamId: string;
+  /** At most one frame of its stream in a batch (`latest`), or as many as fit (`lossless`). */
+  readonly oneABatch: boolean;
+}
+
+export interface BatcherOptions {
+  /** Most frames of a batch. */
+  size: number;
+  /** A batch starts when its oldest frame has waited for so long, full or not. */
+  maxAgeMs: number;
+}
+
+interface Waiting<T> {
+  frame: T;
+  sinceMs: number;
+}
+
+/**
+ * Collects frames of many streams into batches for an executor that is idle.
+ *
+ * A batch starts when it is full, when its oldest frame is old enough, or when
+ * no further frame is known to be on its way: an idle executor waits for
+ * nothing that may not come. Streams take turns.
+ */
+export class Batcher<T extends Batchable> {
+  readonly #options: BatcherOptions;
+  readonly #nowMs: () => number;
+  /** By stream, the one whose turn is next first; no list is empty. */
+  readonly #queues = new Map<string, Waiting<T>[]>();
+  #length = 0;
+
+  constructor(options: BatcherOptions, nowMs: () => number) {
+    this.#options = options;
+    this.#nowMs = nowMs;
+  }
+
+  /** Frames that wait. */
+  get length(): number {
+    return this.#length;
+  }
+
+  add(frame: T): void {
+    const waiting = { frame, sinceMs: this.#nowMs() };
+    const queue = this.#queues.get(frame.streamId);
+    if (queue === undefined) this.#queues.set(frame.streamId, [waiting]);
+    else queue.push(waiting);
+    this.#length += 1;
+  }
+
+  /**
+   * The next batch for an executor that is idle, or null when it is better to wait.
+   *
+   * @param coming frames that are known to be on their way
+   */
+  take(coming: number): T[] | null {
+    if (this.#length === 0) return null;
+    const due = coming <= 0 || this.#takeable() >= this.#options.size || this.dueInMs() === 0;
+    return due ? this.#takeInTurn() : null;
+  }
+
+  /** Milliseconds until the oldest frame is old enough; null when none waits. */
+  dueInMs(): number | null {
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for (const queue of this.#queues.values()) oldestMs = Math.min(oldestMs, queue[0]?.sinceMs ?? oldestMs);
+    if (oldestMs === Number.POSITIVE_INFINITY) return null;
+    return Math.max(0, oldestMs + this.#options.maxAgeMs - this.#nowMs());
+  }
+
+  /** Takes all that wait, in turn; for the end. */
+  clear(): T[] {
+    const frames = [...this.#queues.values()].flatMap((queue) => queue.map(({ frame }) => frame));
+    this.#queues.clear();
+    this.#length = 0;
+    return frames;
+  }
+
+  /** Frames that one batch could hold now. */
+  #takeable(): number {
+    let count = 0;
+    for (const queue of this.#queues.values()) count += queue[0]?.frame.oneABatch === true ? 1 : queue.length;
+    return count;
+  }
+
+  #takeInTurn(): T[] {
+    const batch: T[] = [];
+    for (let before = -1; batch.length > before && batch.length < this.#options.size; ) {
+      before = batch.length;
+      const first = before === 0;
+      // A copy, because the turn changes while we walk.
+      for (const streamId of [...this.#queues.keys()]) {
+        if (batch.length === this.#options.size) break;
+        const frame = this.#takeOf(streamId, first);
+        if (frame !== null) batch.push(frame);
+      }
+    }
+    return batch;
+  }
+
+  /** The oldest frame of a stream, whose next turn is then last. */
+  #takeOf(streamId: string, first: boolean): T | null {
+    const queue = this.#queues.get(streamId);
+    const head = queue?.[0];
+    if (queue === undefined || head === undefined || (head.frame.oneABatch && !first)) return null;
+    queue.shift();
+    this.#length -= 1;
+    this.#queues.delete(streamId);
+    if (queue.length > 0) this.#queues.set(streamId, queue);
+    return head.frame;
+  }
+}

@@ -1,0 +1,76 @@
+import type { Candidates } from './candidates.js';
+import type { Decoder, OutputTensors } from './decoder.js';
+import { cellCount } from './decoder_yolox.js';
+import { checkShapes, outputOf } from './tensor_shape.js';
+import type { ModelManifest, Yolov8DecoderOptions } from '../../models/manifest.js';
+
+/** Best class of every cell so far; kept between frames. */
+export class BestClasses {
+  readonly scores: Float32Array;
+  readonly classes: Int32Array;
+
+  constructor(cells: number) {
+    this.scores = new Float32Array(cells);
+    this.classes = new Int32Array(cells);
+  }
+}
+
+/**
+ * [4 + classes, cells], channel after channel: cx, cy, w, h in network pixels,
+ * then the classes' scores after sigmoid; no objectness. Source: Ultralytics'
+ * export of YOLOv8, v9, 11 (layout only).
+ */
+export function decodeYolov8(channels: Float32Array, best: BestClasses, thresholds: Float64Array, into: Candidates): void {
+  const cells = best.scores.length;
+  findBest(channels, best, thresholds.length);
+  for (let cell = 0; cell < cells; cell++) {
+    const score = best.scores[cell] as number;
+    const index = best.classes[cell] as number;
+    if (!(score > (thresholds[index] as number))) continue;
+    const [x, y] = [channels[cell] as number, channels[cells + cell] as number];
+    const [w, h] = [channels[2 * cells + cell] as number, channels[3 * cells + cell] as number];
+    into.push(x - w / 2, y - h / 2, x + w / 2, y + h / 2, score, index);
+  }
+}
+
+/** Walks channel by channel, in the order of memory. */
+function findBest(channels: Float32Array, { scores, classes }: BestClasses, count: number): void {
+  const cells = scores.length;
+  scores.set(channels.subarray(4 * cells, 5 * cells));
+  classes.fill(0);
+  for (let index = 1; index < count; index++) {
+    const offset = (4 + index) * cells;
+    for (let cell = 0; cell < cells; cell++) {
+      const score = channels[offset + cell] as number;
+      if (score > (scores[cell] as number)) {
+        scores[cell] = score;
+        classes[cell] = index;
+      }
+    }
+  }
+}
+
+/** YOLOv8 and its kin: one output, channel-major. */
+export class Yolov8Decoder implements Decoder {
+  readonly #manifest: ModelManifest;
+  readonly #options: Yolov8DecoderOptions;
+  readonly #best: BestClasses;
+
+  constructor(manifest: ModelManifest, options: Yolov8DecoderOptions) {
+    this.#manifest = manifest;
+    this.#options = options;
+    this.#best = new BestClasses(cellCount(manifest.input.width, manifest.input.height, options.strides));
+  }
+
+  check(outputs: OutputTensors, batch: number): void {
+    checkShapes(this.#manifest.name, 'yolov8', outputs, {
+      [this.#options.output]: [batch, 4 + this.#manifest.classes, this.#best.scores.length],
+    });
+  }
+
+  decode(outputs: OutputTensors, frame: number, thresholds: Float64Array, into: Candidates): void {
+    const { data } = outputOf(outputs, this.#options.output);
+    const size = (4 + thresholds.length) * this.#best.scores.length;
+    decodeYolov8(data.subarray(frame * size, (frame + 1) * size), this.#best, thresholds, into);
+  }
+}

@@ -1,0 +1,90 @@
+import type { Candidates } from './candidates.js';
+import type { Decoder, OutputTensors } from './decoder.js';
+import { checkShapes, outputOf } from './tensor_shape.js';
+import type { ModelManifest, YoloxDecoderOptions } from '../../models/manifest.js';
+
+/** Output of a YOLOX for one frame. */
+export interface YoloxFrame {
+  /** [cells, 5 + classes]: x, y, w, h, objectness, classes; all scores after sigmoid. */
+  rows: Float32Array;
+  /** Size of the network's picture in pixels. */
+  width: number;
+  height: number;
+  /** Grids in the order of the rows; in a grid, x runs fastest. */
+  strides: readonly number[];
+  /** Whether the graph itself has applied grid, stride and exp. */
+  decoded: boolean;
+}
+
+/** Number of cells of all grids. */
+export function cellCount(width: number, height: number, strides: readonly number[]): number {
+  return strides.reduce((sum, stride) => sum + Math.floor(width / stride) * Math.floor(height / stride), 0);
+}
+
+/**
+ * Centre = (offset + cell) · stride, size = exp(·) · stride, score = objectness
+ * · best class. Source: YOLOX, `demo_postprocess` of its ONNX example.
+ */
+export function decodeYolox(frame: YoloxFrame, thresholds: Float64Array, into: Candidates): void {
+  const { rows, width, height, strides, decoded } = frame;
+  const columns = 5 + thresholds.length;
+  const lowest = Math.min(...thresholds);
+  let offset = 0;
+  for (const stride of strides) {
+    const [gridWidth, gridHeight] = [Math.floor(width / stride), Math.floor(height / stride)];
+    for (let row = 0; row < gridHeight; row++) {
+      for (let column = 0; column < gridWidth; column++, offset += columns) {
+        const objectness = rows[offset + 4] as number;
+        // A class's score is at most 1, so the product cannot pass.
+        if (!(objectness > lowest)) continue;
+        const best = bestClass(rows, offset + 5, thresholds.length);
+        const score = objectness * (rows[offset + 5 + best] as number);
+        if (!(score > (thresholds[best] as number))) continue;
+        let [x, y, w, h] = [rows[offset] as number, rows[offset + 1] as number, rows[offset + 2] as number, rows[offset + 3] as number];
+        if (!decoded) {
+          x = (x + column) * stride;
+          y = (y + row) * stride;
+          w = Math.exp(w) * stride;
+          h = Math.exp(h) * stride;
+        }
+        into.push(x - w / 2, y - h / 2, x + w / 2, y + h / 2, score, best);
+      }
+    }
+  }
+}
+
+function bestClass(rows: Float32Array, from: number, classes: number): number {
+  let best = 0;
+  for (let index = 1; index < classes; index++) {
+    if ((rows[from + index] as number) > (rows[from + best] as number)) best = index;
+  }
+  return best;
+}
+
+/** YOLOX: one output, rows of box, objectness and classes. */
+export class YoloxDecoder implements Decoder {
+  readonly #manifest: ModelManifest;
+  readonly #options: YoloxDecoderOptions;
+  readonly #cells: number;
+
+  constructor(manifest: ModelManifest, options: YoloxDecoderOptions) {
+    this.#manifest = manifest;
+    this.#options = options;
+    this.#cells = cellCount(manifest.input.width, manifest.input.height, options.strides);
+  }
+
+  check(outputs: OutputTensors, batch: number): void {
+    checkShapes(this.#manifest.name, 'yolox', outputs, {
+      [this.#options.output]: [batch, this.#cells, 5 + this.#manifest.classes],
+    });
+  }
+
+  decode(outputs: OutputTensors, frame: number, thresholds: Float64Array, into: Candidates): void {
+    const { data } = outputOf(outputs, this.#options.output);
+    const size = this.#cells * (5 + thresholds.length);
+    const { width, height } = this.#manifest.input;
+    const { strides, decoded } = this.#options;
+    const rows = data.subarray(frame * size, (frame + 1) * size);
+    decodeYolox({ rows, width, height, strides, decoded }, thresholds, into);
+  }
+}

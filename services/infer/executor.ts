@@ -1,0 +1,188 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { FramebusError, isErrorCode, messageOf } from '../../lib/errors.js';
+import type { Log } from '../../lib/log.js';
+import type { BatchTimes } from './detector.js';
+import type { ExecutorData, ExecutorFrame, ExecutorReply, ExecutorRequest } from './executor_protocol.js';
+
+/** What an executor has found in a batch. */
+export interface ExecutorResult {
+  /** One array a frame, see `toFrameBoxes`. */
+  rows: Float32Array[];
+  times: BatchTimes;
+}
+
+export interface ExecutorOptions {
+  data: ExecutorData;
+  log: Log;
+  /** It can take a batch again, or cannot any more. */
+  onChange: () => void;
+  /** What runs in the thread. */
+  workerFile?: URL;
+}
+
+/** loading: first start. restarting: its thread has died. */
+export type ExecutorState = 'loading' | 'idle' | 'busy' | 'restarting' | 'closed';
+
+const FIRST_RESTART_MS = 100;
+const LONGEST_RESTART_MS = 5_000;
+const CLOSE_DEADLINE_MS = 2_000;
+/** Weight of the newest batch in the expected time. */
+const NEWEST = 0.2;
+
+interface Running {
+  id: number;
+  size: number;
+  startedMs: number;
+  resolve: (result: ExecutorResult) => void;
+  reject: (error: FramebusError) => void;
+}
+
+/** A thread with an engine of its own, that runs one batch at a time. It is started anew when it dies. */
+export class Executor {
+  readonly #options: ExecutorOptions;
+  #worker: Worker | null = null;
+  #state: ExecutorState = 'loading';
+  #running: Running | null = null;
+  #serial = 0;
+  #restartMs = FIRST_RESTART_MS;
+  readonly #closing = new AbortController();
+  /** Expected milliseconds of a batch, by size. */
+  #batchMs = new Map<number, number>();
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+  }
+
+  get state(): ExecutorState {
+    return this.#state;
+  }
+
+  /** Resolves when the model is loaded and warm. @throws MODEL_SHAPE, ENGINE_MISSING, ENGINE_FAILED */
+  async load(): Promise<void> {
+    await this.#spawn();
+  }
+
+  /** Milliseconds until it will be idle; 0 when it is, null when that is not known. */
+  remainingMs(): number | null {
+    if (this.#state === 'idle') return 0;
+    if (this.#state !== 'busy' || this.#running === null) return null;
+    const expected = this.#batchMs.get(this.#running.size) ?? 0;
+    return Math.max(0, expected - (performance.now() - this.#running.startedMs));
+  }
+
+  /** Runs a batch; only when idle. @throws ENGINE_FAILED and what the batch itself caused */
+  run(frames: ExecutorFrame[]): Promise<ExecutorResult> {
+    const worker = this.#worker;
+    if (this.#state !== 'idle' || worker === null) throw new Error(`executor is ${this.#state}, not idle`);
+    this.#state = 'busy';
+    const id = this.#serial++;
+    return new Promise((resolve, reject) => {
+      this.#running = { id, size: frames.length, startedMs: performance.now(), resolve, reject };
+      const request: ExecutorRequest = { type: 'batch', id, frames };
+      worker.postMessage(request);
+    });
+  }
+
+  /** Waits for the batch that runs, then ends the thread. */
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#closing.abort();
+    const worker = this.#worker;
+    if (worker === null) return;
+    const request: ExecutorRequest = { type: 'close' };
+    const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+    worker.postMessage(request);
+    const timer = setTimeout(() => void worker.terminate(), CLOSE_DEADLINE_MS);
+    await exited;
+    clearTimeout(timer);
+  }
+
+  /** Starts a thread; rejects when it refuses the model, or dies before it is ready. */
+  #spawn(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const file = this.#options.workerFile ?? new URL('./executor_worker.js', import.meta.url);
+      const worker = new Worker(file, { workerData: this.#options.data });
+      let ready = false;
+      let cause = 'it ended by itself';
+      this.#worker = worker;
+      worker.on('error', (error) => (cause = messageOf(error)));
+      worker.on('exit', () => {
+        if (this.#worker === worker) this.#worker = null;
+        const { name } = this.#options.data.manifest;
+        const error = new FramebusError('ENGINE_FAILED', `model ${name}: the executor's thread died: ${cause}`);
+        if (ready) this.#onDeath(error);
+        // After a refusal this comes too late to matter.
+        else reject(error);
+      });
+      worker.on('message', (reply: ExecutorReply) => {
+        if (reply.type === 'refused') return reject(refusal(reply));
+        if (reply.type !== 'ready') return this.#onBatch(reply);
+        ready = true;
+        this.#onReady(reply);
+        resolve();
+      });
+    });
+  }
+
+  #onReady({ engine, loadMs, batchMs }: Extract<ExecutorReply, { type: 'ready' }>): void {
+    if (this.#state === 'closed') return;
+    const model = this.#options.data.manifest.name;
+    const times = Object.fromEntries([...batchMs].map(([size, ms]) => [size, Math.round(ms * 10) / 10]));
+    this.#options.log.info({ model, engine, loadMs: Math.round(loadMs), batchMs: times }, 'model is loaded and warm');
+    this.#batchMs = new Map(batchMs);
+    this.#state = 'idle';
+    this.#options.onChange();
+  }
+
+  #onBatch(reply: Extract<ExecutorReply, { type: 'done' | 'failed' }>): void {
+    const running = this.#running;
+    if (running === null || running.id !== reply.id) return;
+    this.#running = null;
+    if (this.#state === 'busy') this.#state = 'idle';
+    if (reply.type === 'done') {
+      this.#restartMs = FIRST_RESTART_MS;
+      this.#learn(running);
+      running.resolve({ rows: reply.rows, times: reply.times });
+    } else {
+      const code = isErrorCode(reply.code) ? reply.code : 'ENGINE_FAILED';
+      running.reject(new FramebusError(code, reply.message));
+    }
+    this.#options.onChange();
+  }
+
+  #learn({ size, startedMs }: Running): void {
+    const tookMs = performance.now() - startedMs;
+    const expected = this.#batchMs.get(size) ?? tookMs;
+    this.#batchMs.set(size, expected + NEWEST * (tookMs - expected));
+  }
+
+  #onDeath(error: FramebusError): void {
+    this.#running?.reject(error);
+    this.#running = null;
+    if (this.#state === 'closed') return;
+    this.#state = 'restarting';
+    this.#options.onChange();
+    void this.#restart(error);
+  }
+
+  async #restart(error: unknown): Promise<void> {
+    for (let why = error; ; ) {
+      const waitMs = this.#restartMs;
+      this.#restartMs = Math.min(waitMs * 2, LONGEST_RESTART_MS);
+      this.#options.log.error({ err: why, waitMs }, 'executor failed; starting it anew');
+      await sleep(waitMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+      if (this.#closing.signal.aborted) return;
+      try {
+        return await this.#spawn();
+      } catch (again) {
+        why = again;
+      }
+    }
+  }
+}
+
+function refusal({ code, message, remedy }: Extract<ExecutorReply, { type: 'refused' }>): FramebusError {
+  return new FramebusError(isErrorCode(code) ? code : 'ENGINE_FAILED', message, { remedy });
+}

@@ -1,0 +1,37 @@
+import type { ModelManifest } from '../../models/manifest.js';
+import type { BatchTimes } from './detector.js';
+
+/** What an executor's thread is started with. */
+export interface ExecutorData {
+  manifest: ModelManifest;
+  /** Path of the model file. */
+  modelFile: string;
+  /** Threads of the engine. */
+  threads: number;
+  /** Most frames of a batch. */
+  maxBatch: number;
+  /** Thresholds that frames refer to by index, see `classThresholds`. */
+  filters: Float64Array[];
+}
+
+/** A frame of a batch. */
+export interface ExecutorFrame {
+  leaseId: number;
+  width: number;
+  height: number;
+  /** Index into `filters`. */
+  filter: number;
+}
+
+export type ExecutorRequest =
+  | { type: 'batch'; id: number; frames: ExecutorFrame[] }
+  /** Finish and end the thread. */
+  | { type: 'close' };
+
+export type ExecutorReply =
+  /** Loaded and warm. */
+  | { type: 'ready'; engine: string; loadMs: number; batchMs: ReadonlyMap<number, number> }
+  /** Cannot be loaded; the thread ends. */
+  | { type: 'refused'; code: string; message: string; remedy: string }
+  | { type: 'done'; id: number; rows: Float32Array[]; times: BatchTimes }
+  | { type: 'failed'; id: number; code: string; message: string };

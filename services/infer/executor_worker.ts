@@ -1,0 +1,64 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { toFramebusError } from '../../lib/errors.js';
+import { preprocess } from '../../native/index.js';
+import { Detector } from './detector.js';
+import type { ExecutorData, ExecutorReply, ExecutorRequest } from './executor_protocol.js';
+import { OnnxEngine } from './onnx_engine.js';
+
+// A thread of its own, because the engine's run() blocks the one that it is called on.
+
+if (parentPort === null) throw new Error('executor_worker runs in a worker thread only');
+const port = parentPort;
+const data = workerData as ExecutorData;
+
+const reply = (message: ExecutorReply, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
+
+async function load(): Promise<{ detector: Detector; engine: OnnxEngine } | null> {
+  const { manifest, modelFile, threads, maxBatch } = data;
+  const startedMs = performance.now();
+  try {
+    const { width, height } = manifest.input;
+    const pictures = manifest.batch === 'dynamic' ? maxBatch : manifest.batch;
+    const input = new Float32Array(pictures * 3 * width * height);
+    const engine = await OnnxEngine.load({ manifest, file: modelFile, threads, input, maxBatch });
+    const detector = new Detector(manifest, engine, input, preprocess);
+    const batchMs = await detector.warmUp(maxBatch);
+    reply({ type: 'ready', engine: engine.description, loadMs: performance.now() - startedMs, batchMs });
+    return { detector, engine };
+  } catch (error) {
+    const { code, message, remedy } = toFramebusError(error);
+    reply({ type: 'refused', code, message, remedy });
+    return null;
+  }
+}
+
+async function runBatch(detector: Detector, { id, frames }: Extract<ExecutorRequest, { type: 'batch' }>): Promise<void> {
+  try {
+    const { rows, times } = await detector.detect(
+      frames.map(({ leaseId, width, height, filter }) => {
+        const thresholds = data.filters[filter];
+        if (thresholds === undefined) throw new RangeError(`there is no filter ${filter}`);
+        return { leaseId, width, height, thresholds };
+      }),
+    );
+    reply({ type: 'done', id, rows, times }, rows.map((row) => row.buffer as ArrayBuffer));
+  } catch (error) {
+    const { code, message } = toFramebusError(error);
+    reply({ type: 'failed', id, code, message });
+  }
+}
+
+const loaded = await load();
+if (loaded === null) {
+  port.close();
+} else {
+  // One after the other: the next batch waits here while this one runs.
+  let last = Promise.resolve();
+  port.on('message', (request: ExecutorRequest) => {
+    last = last.then(async () => {
+      if (request.type === 'batch') return runBatch(loaded.detector, request);
+      await loaded.engine.close();
+      port.close();
+    });
+  });
+}

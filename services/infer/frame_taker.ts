@@ -1,0 +1,95 @@
+import type { Counters } from '../../lib/counters.js';
+import { codeOf, messageOf } from '../../lib/errors.js';
+import type { Log } from '../../lib/log.js';
+import { decodeFrame } from '../../lib/messages.js';
+import type { BusConsumer, FrameLease, LeaseRefusal } from '../../native/contract.js';
+import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
+import type { ModelRunner } from './model_runner.js';
+import { OccasionalLog } from './occasional_log.js';
+import type { PulledMessage } from './pulled_message.js';
+
+/** Another worker may have room for a frame that this one cannot hold. */
+const RETURN_MS = 5;
+
+/**
+ * Leases frames the moment their descriptors arrive. A frame that cannot be
+ * leased any more is forgotten: ingest has answered for it, or will.
+ */
+export class FrameTaker {
+  readonly #bus: BusConsumer;
+  readonly #counters: Counters;
+  readonly #log: Log;
+  readonly #occasional = new OccasionalLog();
+
+  constructor(bus: BusConsumer, counters: Counters, log: Log) {
+    this.#bus = bus;
+    this.#counters = counters;
+    this.#log = log;
+  }
+
+  /** @param lossless acknowledge only when the result is out */
+  take(message: PulledMessage, lossless: boolean, runner: ModelRunner): void {
+    const frame = this.#read(message);
+    if (frame === null) return message.ack();
+    const { uuid } = frame.epoch;
+    const lease = this.#bus.lease(uuid, frame.slot, frame.generation);
+    if (lease !== 'unattached') return this.#onLease(lease, frame, message, lossless, runner);
+    runner.attaching(1);
+    this.#bus
+      .attach(frame.producer, uuid)
+      .then(
+        () => this.#bus.lease(uuid, frame.slot, frame.generation),
+        (error: unknown) => {
+          this.#warn({ producer: frame.producer, code: codeOf(error) }, `attaching a pool failed: ${messageOf(error)}`);
+          return 'unattached' as const;
+        },
+      )
+      .then((late) => {
+        runner.attaching(-1);
+        this.#onLease(late, frame, message, lossless, runner);
+      })
+      .catch((error: unknown) => this.#log.error({ err: error }, 'taking a frame failed'));
+  }
+
+  #read(message: PulledMessage): (FrameDescriptor & { epoch: NonNullable<FrameDescriptor['epoch']> }) | null {
+    try {
+      const { frame } = decodeFrame(message.data);
+      if (frame?.epoch === undefined) throw new Error('the message names no frame');
+      return { ...frame, epoch: frame.epoch };
+    } catch (error) {
+      // The stream is the last token of the subject, whatever the message is.
+      this.#counters.stream(message.subject.split('.').at(-1) ?? '').drop('unknown_version');
+      this.#warn({ subject: message.subject }, `a message was dropped: ${messageOf(error)}`);
+      return null;
+    }
+  }
+
+  #onLease(
+    lease: FrameLease | LeaseRefusal,
+    frame: FrameDescriptor,
+    message: PulledMessage,
+    lossless: boolean,
+    runner: ModelRunner,
+  ): void {
+    const counters = this.#counters.stream(frame.streamId);
+    if (lease === 'quota') {
+      message.nak(RETURN_MS);
+      this.#warn({ stream: frame.streamId, held: this.#bus.held() }, 'a frame was given back: too many are held');
+    } else if (typeof lease === 'string') {
+      counters.drop('stale');
+      message.ack();
+    } else {
+      counters.frameIn();
+      counters.setSize(lease.format.width, lease.format.height);
+      if (!lossless) message.ack();
+      const leasedNs = process.hrtime.bigint();
+      runner.add({ streamId: frame.streamId, oneABatch: !lossless, frame, lease, leasedNs, message: lossless ? message : null });
+      return;
+    }
+    runner.pump();
+  }
+
+  #warn(fields: object, text: string): void {
+    this.#occasional.write((heldBack) => this.#log.warn({ ...fields, heldBack }, text));
+  }
+}

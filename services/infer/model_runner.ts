@@ -1,0 +1,183 @@
+import { messageOf } from '../../lib/errors.js';
+import type { Log } from '../../lib/log.js';
+import type { FrameLease } from '../../native/contract.js';
+import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
+import type { Batchable } from './batcher.js';
+import { Batcher } from './batcher.js';
+import type { Executor } from './executor.js';
+import type { FrameConsumer } from './frame_consumer.js';
+import type { PulledMessage } from './pulled_message.js';
+import type { ResultPublisher } from './result_publisher.js';
+
+/** A frame that this worker has leased and will answer for. */
+export interface LeasedFrame extends Batchable {
+  frame: FrameDescriptor;
+  lease: FrameLease;
+  /** CLOCK_MONOTONIC of the lease, in nanoseconds. */
+  leasedNs: bigint;
+  /** Acknowledged once the result is out; null when it was acknowledged on receipt. */
+  message: PulledMessage | null;
+}
+
+export interface ModelRunnerOptions {
+  /** Most frames of a batch. */
+  batchSize: number;
+  maxAgeMs: number;
+  /** Most frames that the worker may hold. */
+  maxHeld: number;
+  /** Index of a stream's thresholds among the executors' filters. */
+  filterOf: (streamId: string) => number;
+}
+
+export interface ModelRunnerParts {
+  consumers: readonly FrameConsumer[];
+  executors: readonly Executor[];
+  publisher: ResultPublisher;
+  log: Log;
+}
+
+/**
+ * New frames are asked for so long before an executor is expected to be idle:
+ * they are there when it is, and no older than they must be.
+ */
+const LEAD_MS = 3;
+const DRAIN_POLL_MS = 5;
+
+/** One model at work: asks for frames as executors become free, batches them, publishes what was seen. */
+export class ModelRunner {
+  readonly #options: ModelRunnerOptions;
+  readonly #parts: ModelRunnerParts;
+  readonly #batcher: Batcher<LeasedFrame>;
+  /** Frames whose pool is being attached. */
+  #attaching = 0;
+  /** Frames in batches that run. */
+  #running = 0;
+  #wake: NodeJS.Timeout | null = null;
+  #closing = false;
+
+  constructor(options: ModelRunnerOptions, parts: ModelRunnerParts) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#batcher = new Batcher({ size: options.batchSize, maxAgeMs: options.maxAgeMs }, () => performance.now());
+  }
+
+  /** null when frames can be taken, else why not. */
+  ready(): string | null {
+    const { executors, consumers } = this.#parts;
+    if (!executors.some(({ state }) => state === 'idle' || state === 'busy')) return 'no executor runs';
+    return consumers.every(({ ready }) => ready) ? null : 'the frame consumer is not there yet';
+  }
+
+  /** A frame was received whose pool has to be attached first. */
+  attaching(change: 1 | -1): void {
+    this.#attaching += change;
+  }
+
+  add(frame: LeasedFrame): void {
+    if (this.#closing) return this.#fail([frame], 'the service is stopping');
+    this.#batcher.add(frame);
+    this.pump();
+  }
+
+  /** Starts what can be started and asks for what could be started next; called whenever something has changed. */
+  pump(): void {
+    for (const executor of this.#parts.executors) {
+      if (executor.state !== 'idle') continue;
+      const batch = this.#batcher.take(this.#closing ? 0 : this.#coming());
+      if (batch === null) break;
+      void this.#run(executor, batch);
+    }
+    if (!this.#closing) this.#ask();
+    this.#scheduleWake();
+  }
+
+  /** Finishes the frames that it has. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    for (const consumer of this.#parts.consumers) consumer.close();
+    this.pump();
+    while (this.#running > 0 || (this.#batcher.length > 0 && this.ready() === null)) {
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+    }
+    if (this.#wake !== null) clearTimeout(this.#wake);
+    this.#fail(this.#batcher.clear(), 'the service is stopping');
+    await Promise.all(this.#parts.executors.map((executor) => executor.close()));
+  }
+
+  #coming(): number {
+    return this.#parts.consumers.reduce((sum, consumer) => sum + consumer.coming(), this.#attaching);
+  }
+
+  /** Each consumer may fill what is free: with two of them, at most one batch too many waits here. */
+  #ask(): void {
+    const free = this.#capacity() - this.#batcher.length - this.#attaching;
+    const unheld = this.#options.maxHeld - this.#batcher.length - this.#attaching - this.#running;
+    const count = Math.max(0, Math.min(free, unheld));
+    for (const consumer of this.#parts.consumers) consumer.want(count);
+  }
+
+  /** Frames that could be started now or in a moment. */
+  #capacity(): number {
+    const soon = this.#parts.executors.filter((executor) => {
+      const remainingMs = executor.remainingMs();
+      return remainingMs !== null && remainingMs <= LEAD_MS;
+    });
+    return soon.length * this.#options.batchSize;
+  }
+
+  /** Wakes when the oldest frame is due, or an executor will soon be idle. */
+  #scheduleWake(): void {
+    if (this.#wake !== null) clearTimeout(this.#wake);
+    const times = this.#parts.executors
+      .map((executor) => executor.remainingMs())
+      .filter((ms) => ms !== null && ms > LEAD_MS)
+      .map((ms) => (ms ?? 0) - LEAD_MS);
+    const dueMs = this.#batcher.dueInMs();
+    if (dueMs !== null && dueMs > 0) times.push(dueMs);
+    this.#wake = times.length === 0 ? null : setTimeout(() => this.pump(), Math.max(1, Math.min(...times)));
+  }
+
+  async #run(executor: Executor, batch: LeasedFrame[]): Promise<void> {
+    this.#running += batch.length;
+    try {
+      const result = await executor.run(
+        batch.map(({ lease, frame }) => ({
+          leaseId: lease.id,
+          width: lease.format.width,
+          height: lease.format.height,
+          filter: this.#options.filterOf(frame.streamId),
+        })),
+      );
+      for (const [index, leased] of batch.entries()) {
+        this.#finish(leased, result.rows[index] ?? new Float32Array(0), result.times, batch.length);
+      }
+    } catch (error) {
+      this.#parts.log.error({ err: error, frames: batch.length }, 'a batch failed');
+      this.#fail(batch, messageOf(error));
+    } finally {
+      this.#running -= batch.length;
+      this.pump();
+    }
+  }
+
+  #finish(
+    { frame, lease, leasedNs, message }: LeasedFrame,
+    rows: Float32Array,
+    times: Parameters<ResultPublisher['inferred']>[0]['times'],
+    batchSize: number,
+  ): void {
+    // A revoked lease means that ingest has answered for the frame, and its pixels may have changed.
+    if (lease.valid()) this.#parts.publisher.inferred({ frame, rows, leasedNs, times, batchSize });
+    else this.#parts.publisher.revoked(frame);
+    lease.release();
+    message?.ack();
+  }
+
+  #fail(frames: readonly LeasedFrame[], reason: string): void {
+    for (const { frame, lease, message } of frames) {
+      this.#parts.publisher.failed(frame, reason);
+      lease.release();
+      message?.ack();
+    }
+  }
+}
