@@ -48,6 +48,20 @@ function chip(text, count, color) {
   return item;
 }
 
+/** What was seen, by class: number and best confidence. */
+function sentence(items) {
+  const classes = new Map();
+  for (const { label, confidence } of items) {
+    const { count, best } = classes.get(label) ?? { count: 0, best: 0 };
+    classes.set(label, { count: count + 1, best: Math.max(best, confidence) });
+  }
+  const parts = [...classes].map(([label, { count, best }]) => {
+    const times = count > 1 ? `${count} × ` : '';
+    return `${times}${label} ${Math.round(best * 100)} %`;
+  });
+  return parts.join(', ');
+}
+
 /** One stream on the page: picture, figures, detections. */
 export class Card {
   #root;
@@ -119,8 +133,7 @@ export class Card {
     const row = element('li');
     const time = new Date(event.captureMs).toISOString().slice(11, 23);
     row.append(element('time', '', time), element('span', 'seq', `#${event.seq}`));
-    const text = event.items.map((item) => `${item.label} ${Math.round(item.confidence * 100)} %`);
-    row.append(element('span', 'what', text.join(', ')), element('span', 'ms', `${event.latencyMs} ms`));
+    row.append(element('span', 'what', sentence(event.items)), element('span', 'ms', `${event.latencyMs} ms`));
     const list = this.#find('.log');
     list.prepend(row);
     while (list.children.length > LOG_LENGTH) list.lastElementChild.remove();
@@ -129,6 +142,7 @@ export class Card {
   #showState(stream) {
     const badge = this.#find('.badge');
     this.#state = stream.state;
+    this.#root.dataset.state = stream.state;
     badge.dataset.state = stream.state;
     badge.textContent = STATES[stream.state] ?? '';
     const reason = this.#find('.reason');

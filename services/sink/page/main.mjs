@@ -74,8 +74,12 @@ function showStreams({ streams, addresses }) {
   if (cards.size !== before) layout();
 }
 
+/** The way that a frame takes. */
+const ORDER = ['ingest', 'infer', 'sink'];
+
 function showServices(list) {
-  const items = list.map((service) => {
+  const sorted = [...list].sort((a, b) => ORDER.indexOf(a.service) - ORDER.indexOf(b.service));
+  const items = sorted.map((service) => {
     const item = document.createElement('li');
     item.dataset.state = service.state;
     const name = document.createElement('b');
