@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { conflicts } from './config/conflicts.js';
 import type { Environment } from './config/locations.js';
-import { formatProblems, Positions, schemaProblems, yamlProblem, type Problem } from './config/problem.js';
+import { formatProblems, NO_STREAMS, Positions, schemaProblems, yamlProblem, type Problem } from './config/problem.js';
 import { resolveConfig, type Config } from './config/resolve.js';
 import { schema } from './config/schema.js';
 import { codeOf, FramebusError, messageOf } from './errors.js';
@@ -53,8 +53,7 @@ export function parseConfig(text: string, file: string, environment: Environment
   if (!parsed.success) {
     problems.push(...parsed.error.issues.flatMap((issue) => schemaProblems(issue, positions)));
   } else if (Object.keys(parsed.data.streams).length === 0) {
-    const message = 'is empty: name at least one stream and its source';
-    problems.push({ line: positions.line(['streams']), path: 'streams', message });
+    problems.push({ line: positions.line(['streams']), path: 'streams', message: NO_STREAMS });
   }
   problems.push(...conflicts(raw, positions));
   if (!parsed.success || problems.length > 0) throw invalid(file, problems);

@@ -371,12 +371,6 @@ export const ERRORS = {
     retryable: false,
     remedy: 'Build it anew for this machine with "npm run build:native".',
   },
-  GSTREAMER_MISSING: {
-    grpc: 'FAILED_PRECONDITION',
-    exit: EXIT.unavailable,
-    retryable: false,
-    remedy: 'Install GStreamer with "npm run setup"; "framebus doctor" shows what is missing.',
-  },
   NOT_BUILT: {
     grpc: 'FAILED_PRECONDITION',
     exit: EXIT.unavailable,

@@ -20,6 +20,8 @@ function distance(a: string, b: string): number {
 /** The known word that a mistyped one is most like, if it is like one at all. */
 export function closest(word: string, known: Iterable<string>): string | undefined {
   const typed = word.toLowerCase().replaceAll('-', '_');
+  const beginning = [...known].find((candidate) => typed.length >= 4 && candidate.startsWith(`${typed}_`));
+  if (beginning !== undefined) return beginning;
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
   for (const candidate of known) {

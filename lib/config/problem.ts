@@ -97,6 +97,7 @@ function wording(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case 'invalid_type':
       if (issue.input === undefined) return missing(issue.path);
+      if (issue.input === null && join(issue.path) === 'streams') return NO_STREAMS;
       return `must be ${KINDS[issue.expected] ?? issue.expected}, is ${show(issue.input)}`;
     case 'invalid_value':
       return `must be one of ${issue.values.map((value) => String(value)).join(', ')}, is ${show(issue.input)}`;
@@ -108,6 +109,9 @@ function wording(issue: z.core.$ZodIssue): string {
       return issue.message;
   }
 }
+
+/** Said of a `streams:` with nothing below it. */
+export const NO_STREAMS = 'is empty: name at least one stream and its source';
 
 function missing(path: Path): string {
   const key = String(path.at(-1) ?? '');

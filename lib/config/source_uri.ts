@@ -29,7 +29,8 @@ export function sourceProblem(source: string): string | null {
       ? null
       : `must have three slashes and a full path, such as ${scheme}:///${scheme === 'file' ? 'clip.mp4' : 'dev/video0'}, is ${show(source)}`;
   }
-  return URL.canParse(source) ? null : `is not a URI: ${show(source)}; write special characters of a password as %XX`;
+  const hasHost = URL.canParse(source) && (new URL(source).hostname !== '' || ['udp', 'srt'].includes(scheme));
+  return hasHost ? null : `is not a URI: ${show(source)}; write special characters of a password as %XX`;
 }
 
 const DEVICE = /^\/dev\/video\d+$/;
