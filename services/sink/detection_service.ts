@@ -52,7 +52,7 @@ export class DetectionServiceImpl {
   /** Ends all subscriptions with UNAVAILABLE. */
   close(): void {
     this.#closed = true;
-    for (const call of this.#calls) call.destroy(stopping());
+    for (const call of this.#calls) call.emit('error', stopping());
   }
 
   #subscribe(call: Call): void {
@@ -61,7 +61,7 @@ export class DetectionServiceImpl {
       if (this.#closed) throw new FramebusError('SHUTTING_DOWN', 'DetectionService: stopping');
       filter = recordFilter(call.request, this.#streams);
     } catch (error) {
-      call.destroy(toGrpcError(error));
+      call.emit('error', toGrpcError(error));
       return;
     }
     this.#calls.add(call);
@@ -75,7 +75,6 @@ export class DetectionServiceImpl {
       this.#calls.delete(call);
       this.#hub.unsubscribe(subscription);
     });
-    call.on('error', () => undefined);
     call.on('cancelled', () => {
       this.#hub.unsubscribe(subscription);
       call.end();

@@ -36,21 +36,17 @@ export class RecordSubscription {
   readonly #filter: RecordFilter;
   readonly #reader: RecordReader;
   readonly #limit: number;
+  readonly #onDrop: () => void;
   readonly #queue: DetectionRecord[] = [];
   #paused = false;
   /** Dropped since the last response. */
   #dropped = 0n;
-  #droppedTotal = 0n;
 
-  constructor(filter: RecordFilter, reader: RecordReader, limit: number) {
+  constructor(filter: RecordFilter, reader: RecordReader, limit: number, onDrop: () => void) {
     this.#filter = filter;
     this.#reader = reader;
     this.#limit = limit;
-  }
-
-  /** Records dropped so far. */
-  get droppedTotal(): bigint {
-    return this.#droppedTotal;
+    this.#onDrop = onDrop;
   }
 
   offer(record: DetectionRecord): void {
@@ -60,7 +56,7 @@ export class RecordSubscription {
     if (this.#queue.length > this.#limit) {
       this.#queue.shift();
       this.#dropped += 1n;
-      this.#droppedTotal += 1n;
+      this.#onDrop();
     }
     this.#pump();
   }
@@ -86,6 +82,7 @@ export class RecordSubscription {
 export class RecordHub {
   readonly #limit: number;
   readonly #subscriptions = new Set<RecordSubscription>();
+  #dropped = 0;
 
   /** `limit`: records that may wait for one subscriber. */
   constructor(limit: number) {
@@ -96,12 +93,20 @@ export class RecordHub {
     return this.#subscriptions.size;
   }
 
+  /** Records that slow subscribers have lost. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
   publish(record: DetectionRecord): void {
     for (const subscription of this.#subscriptions) subscription.offer(record);
   }
 
   subscribe(filter: RecordFilter, reader: RecordReader): RecordSubscription {
-    const subscription = new RecordSubscription(filter, reader, this.#limit);
+    const onDrop = (): void => {
+      this.#dropped++;
+    };
+    const subscription = new RecordSubscription(filter, reader, this.#limit, onDrop);
     this.#subscriptions.add(subscription);
     return subscription;
   }

@@ -24,6 +24,7 @@ import { LogLimit } from './log_limit.js';
 import { pageRoutes } from './page.js';
 import { PageEvents } from './page_events.js';
 import { ServiceLoads, type PageStatus } from './page_status.js';
+import { registerMetrics } from './metrics.js';
 import { RecordHub } from './record_hub.js';
 import { ResultSubscriber } from './result_subscriber.js';
 import { snapshotService } from './snapshot_service.js';
@@ -98,6 +99,15 @@ class Sink implements Service {
     this.#views = new LiveViews(this.#streams);
     this.#board = new StatusBoard(nats, nowMs);
     this.#rpc = new RpcServer({ ...grpc, key: 'sink.grpc' });
+    registerMetrics(context.metrics, {
+      recordsDropped: () => this.#hub.dropped,
+      clients: () => ({
+        grpc: this.#hub.subscribers,
+        page: this.#views.viewers,
+        rtsp: this.#rtsp.clients(),
+      }),
+      leases: () => this.#consumer.held(),
+    });
     this.routes = pageRoutes({
       streams: this.#streams,
       views: this.#views,

@@ -1,3 +1,4 @@
+import { codeOf, messageOf } from '../../lib/errors.js';
 import type {
   Addon,
   FrameFormat,
@@ -118,7 +119,12 @@ export class StreamOutput {
     const encoder = this.#encoderFor(picture.lease.format);
     if (encoder === null) return 'failed';
     const { lease, record, boxes, decodedMonotonicNs } = picture;
-    if (encoder.output.push(lease.id, this.#next, record.ptsNs, boxes) === 'full') return 'full';
+    try {
+      if (encoder.output.push(lease.id, this.#next, record.ptsNs, boxes) === 'full') return 'full';
+    } catch (error) {
+      this.#listener.failed(0, codeOf(error) ?? 'OUTPUT_FAILED', messageOf(error));
+      return 'failed';
+    }
     encoder.pending.set(this.#next, { record, decodedMonotonicNs });
     this.#next += 1n;
     return 'queued';
@@ -152,8 +158,7 @@ export class StreamOutput {
       this.#encoder = this.#create(format);
     } catch (error) {
       this.#retryAtMs = this.#nowMs() + RETRY_MS;
-      const { code, message } = error as { code?: string; message: string };
-      this.#listener.failed(0, code ?? 'OUTPUT_FAILED', message);
+      this.#listener.failed(0, codeOf(error) ?? 'OUTPUT_FAILED', messageOf(error));
     }
     return this.#encoder;
   }
