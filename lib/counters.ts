@@ -126,8 +126,8 @@ export class StreamCounters {
       framesIn: BigInt(this.#in),
       framesInferred: BigInt(this.#inferred),
       framesOut: BigInt(this.#out),
-      drops: Object.fromEntries([...this.#drops].map(count)) as StreamStatus['drops'],
-      detections: Object.fromEntries([...this.#detections].map(count)) as StreamStatus['detections'],
+      drops: Object.fromEntries([...this.#drops].map(count)),
+      detections: Object.fromEntries([...this.#detections].map(count)),
       latency: this.latency.summary(),
     };
   }

@@ -42,7 +42,7 @@ function textStream(fd: number): ReturnType<typeof pretty> {
   return pretty({
     destination: fd,
     sync: true,
-    colorize: process.stderr.isTTY === true && process.env['NO_COLOR'] === undefined,
+    colorize: process.stderr.isTTY && process.stderr.hasColors(),
     translateTime: 'SYS:HH:MM:ss.l',
     ignore: 'pid,hostname,service,instance',
     messageFormat: '{service}: {msg}',
@@ -54,7 +54,7 @@ function textStream(fd: number): ReturnType<typeof pretty> {
 export function createLog(options: LogOptions): Log {
   const fd = options.fd ?? 2;
   const format = options.format ?? 'auto';
-  const text = format === 'text' || (format === 'auto' && process.stderr.isTTY === true);
+  const text = format === 'text' || (format === 'auto' && process.stderr.isTTY);
   return pino(
     {
       level: options.level ?? 'info',

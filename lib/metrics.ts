@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { StreamStatus } from '#proto/framebus/status/v1/status.js';
+import { StreamState, type StreamStatus } from '#proto/framebus/status/v1/status.js';
 
 /** A registry with the metrics that every process has. Ours begin with `framebus_`. */
 export function createMetrics(service: string, instance: string): Registry {
@@ -57,7 +57,11 @@ export class FrameMetrics {
       registers: [registry],
       collect: () => {
         state.reset();
-        for (const stream of streams()) if (stream.state > 0) state.set({ stream: stream.streamId }, stream.state);
+        for (const stream of streams()) {
+          if (stream.state !== StreamState.STREAM_STATE_UNSPECIFIED) {
+            state.set({ stream: stream.streamId }, stream.state);
+          }
+        }
       },
     });
   }
@@ -65,7 +69,9 @@ export class FrameMetrics {
   /** Observer of a stream's latencies, in seconds. */
   latencyOf(stream: string): (seconds: number) => void {
     const child = this.#latency.labels({ stream, stage: this.#stage });
-    return (seconds) => child.observe(seconds);
+    return (seconds) => {
+      child.observe(seconds);
+    };
   }
 }
 

@@ -146,7 +146,7 @@ async function watch(nats: NatsConnection, url: string, log: Log): Promise<void>
     } else if (status.type === Events.Reconnect) {
       log.info({ url }, 'connected to NATS again');
     } else if (status.type === Events.Error) {
-      log.warn({ url, cause: String(status.data) }, 'NATS reported an error');
+      log.warn({ url, cause: JSON.stringify(status.data) }, 'NATS reported an error');
     }
   }
 }

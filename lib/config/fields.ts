@@ -5,7 +5,8 @@ import { formatDuration, parseDuration } from './duration.js';
 
 /** A value as it stands in a message, short enough for one line. */
 export function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  // JSON has no word for undefined, functions and the like.
+  const text = (JSON.stringify(value) as string | undefined) ?? String(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 

@@ -1,4 +1,4 @@
-import { isMap, isScalar, isSeq, LineCounter, type Document, type Pair, type YAMLError } from 'yaml';
+import { isMap, isScalar, isSeq, type Document, type LineCounter, type Pair, type YAMLError } from 'yaml';
 import type { z } from 'zod';
 import { redactUrl } from '../log.js';
 import { closest } from './closest.js';

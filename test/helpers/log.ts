@@ -7,7 +7,7 @@ export interface CapturedLog {
   /** Every line so far. */
   lines: Record<string, unknown>[];
   /** The messages of all lines, one a line. */
-  text(): string;
+  text: () => string;
 }
 
 export function captureLog(level = 'trace'): CapturedLog {

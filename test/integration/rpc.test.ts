@@ -58,7 +58,7 @@ describe('errors', () => {
     expect((error as ServiceError).metadata.get('framebus-code')).toEqual(['STREAM_NOT_FOUND']);
   });
 
-  test('of the addon keep their code, others are INTERNAL', async () => {
+  test('of the addon keep their code, others are INTERNAL', () => {
     const native = Object.assign(new Error('ingest-0: refused uid 7'), { code: 'BUS_REFUSED' });
     expect(toGrpcError(native).code).toBe(status.PERMISSION_DENIED);
     expect(toGrpcError(new TypeError('x is undefined')).code).toBe(status.INTERNAL);
@@ -68,7 +68,7 @@ describe('errors', () => {
 describe('grpc.health.v1', () => {
   test('says NOT_SERVING until told otherwise, and for each service', async () => {
     const { server, address } = await start('never');
-    const Health = makeGenericClientConstructor(healthDefinition as never, 'Health');
+    const Health = makeGenericClientConstructor(healthDefinition, 'Health');
     const health = new Health(address, credentials.createInsecure()) as unknown as Client & { Check: Call };
     onTestFinished(() => {
       health.close();
