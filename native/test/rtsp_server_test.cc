@@ -1,0 +1,268 @@
+// RtspServer: one media for all, answers at once, nobody harms anybody.
+#include "core/rtsp_server.h"
+
+#include <filesystem>
+
+#include "check.h"
+#include "output_kit.h"
+#include "rtsp_kit.h"
+
+namespace {
+
+using namespace framebus;
+using namespace framebus::test;
+
+struct Stage {
+  explicit Stage(const OutputOptions& options)
+      : format(options.format),
+        listener(std::make_shared<RecordingListener>()),
+        output(std::make_shared<Output>(options, listener)) {}
+  ~Stage() {
+    camera.reset();
+    server.close();
+    output->close();
+  }
+  void roll() {
+    camera = std::make_unique<Camera>(output, format);
+    listener->wait_encoded(1);
+  }
+
+  FrameFormat format;
+  std::shared_ptr<RecordingListener> listener;
+  std::shared_ptr<Output> output;
+  std::unique_ptr<Camera> camera;
+  RtspServer server{RtspServerOptions{.host = "127.0.0.1", .port = 0, .max_clients = 16}};
+};
+
+OutputOptions small() {
+  OutputOptions options = output_options(format_of(320, 240));
+  options.keyframe_interval_ms = 60'000;  // So that joins depend on requests.
+  return options;
+}
+
+std::string code_of(const std::function<void()>& attempt, std::string* message = nullptr) {
+  try {
+    attempt();
+  } catch (const Error& error) {
+    if (message != nullptr) *message = error.what();
+    return error.code();
+  }
+  return "none";
+}
+
+bool eventually(const std::function<bool()>& holds) {
+  for (int n = 0; n < 500; ++n) {
+    if (holds()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+TEST("a port in use is named; port 0 takes a free one") {
+  const RtspServer first({.host = "127.0.0.1", .port = 0, .max_clients = 4});
+  CHECK(first.port() != 0);
+  std::string message;
+  CHECK(code_of([&] { RtspServer second({.host = "127.0.0.1", .port = first.port()}); },
+                &message) == "RTSP_PORT_IN_USE");
+  CHECK(message.find(std::to_string(first.port())) != std::string::npos);
+  CHECK(code_of([] { RtspServer third({.host = "203.0.113.7", .port = 0}); }) == "RTSP_BIND");
+}
+
+TEST("no mount is 404, a mount without a picture 503, both at once") {
+  Stage stage(small());
+  stage.server.mount("gate", stage.output);
+  const int64_t asked_ns = monotonic_ns();
+  Connection connection(stage.server.port());
+  CHECK(connection.ask("DESCRIBE", rtsp_url(stage.server.port(), "yard")).find("404") !=
+        std::string::npos);
+  CHECK(connection.ask("DESCRIBE", rtsp_url(stage.server.port(), "gate")).find("503") !=
+        std::string::npos);
+  CHECK(monotonic_ns() - asked_ns < 2'000'000'000);
+  stage.roll();
+  const std::string answer = connection.ask("DESCRIBE", rtsp_url(stage.server.port(), "gate"),
+                                            "Accept: application/sdp\r\n");
+  CHECK(answer.find("200 OK") != std::string::npos);
+  CHECK(answer.find("H264/90000") != std::string::npos);
+  CHECK(answer.find("sprop-parameter-sets") != std::string::npos);
+  CHECK(code_of([&] { stage.server.mount("gate", stage.output); }) == "RTSP_MOUNT");
+  CHECK(code_of([&] { stage.server.mount("/gate", stage.output); }) == "RTSP_MOUNT");
+}
+
+TEST("a client plays at the source's rate, and UDP is refused") {
+  Stage stage(small());
+  stage.server.mount("gate", stage.output);
+  stage.roll();
+  Player player(rtsp_url(stage.server.port(), "gate"));
+  CHECK(player.plays(5));
+  std::vector<GstClockTime> pts;
+  while (pts.size() < 50) {
+    const auto sample = player.next();
+    CHECK(sample != nullptr);
+    pts.push_back(GST_BUFFER_PTS(gst_sample_get_buffer(sample.get())));
+  }
+  const double step_ms = static_cast<double>(pts.back() - pts.front()) / 1e6 / 49;
+  CHECK(step_ms > 38 && step_ms < 42);
+  Connection connection(stage.server.port());
+  const std::string url = rtsp_url(stage.server.port(), "gate");
+  CHECK(connection.ask("DESCRIBE", url, "Accept: application/sdp\r\n").find("200") !=
+        std::string::npos);
+  CHECK(connection
+            .ask("SETUP", url + "/stream=0", "Transport: RTP/AVP;unicast;client_port=5000-5001\r\n")
+            .find("461") != std::string::npos);
+}
+
+TEST("ten join one after the other, each soon, one encoder for all") {
+  Stage stage(small());
+  stage.server.mount("gate", stage.output);
+  stage.roll();
+  std::vector<std::unique_ptr<Player>> players;
+  std::vector<int64_t> joins_ms;
+  for (int n = 0; n < 10; ++n) {
+    players.push_back(std::make_unique<Player>(rtsp_url(stage.server.port(), "gate")));
+    CHECK(players.back()->next() != nullptr);
+    joins_ms.push_back(players.back()->age_ms());
+    std::this_thread::sleep_for(std::chrono::milliseconds(170));
+  }
+  std::sort(joins_ms.begin(), joins_ms.end());
+  std::printf("# joins: median %lld ms, slowest %lld ms\n", static_cast<long long>(joins_ms[5]),
+              static_cast<long long>(joins_ms[9]));
+  CHECK(stage.server.clients() == 10);
+  for (const auto& player : players) CHECK(player->plays(10));
+  const auto encoded = stage.listener->encoded();
+  for (size_t n = 1; n < encoded.size(); ++n) CHECK(encoded[n].seq > encoded[n - 1].seq);
+  players.clear();
+  CHECK(eventually([&] { return stage.server.clients() == 0; }));
+}
+
+TEST("a client that stops reading harms nobody, alone or among others") {
+  OutputOptions options = output_options(format_of(640, 480));
+  options.bitrate_kbps = 8000;
+  Stage stage(options);
+  stage.server.mount("gate", stage.output);
+  stage.roll();
+  const std::string url = rtsp_url(stage.server.port(), "gate");
+  Connection stopped(stage.server.port(), 4096);
+  CHECK(stopped.play_and_stop(url));
+  // Alone: the media's queue runs full and the output goes on.
+  const size_t before = stage.listener->encoded().size();
+  CHECK(stage.listener->wait_encoded(before + 75));
+  // Among others: they join and play.
+  Player first(url);
+  CHECK(first.plays(30));
+  Player second(url);
+  CHECK(second.plays(30));
+  CHECK(stage.listener->errors().empty());
+  CHECK(stage.listener->dropped().empty());
+}
+
+TEST("mounts come and go while clients play") {
+  Stage stage(small());
+  stage.roll();
+  const std::string url = rtsp_url(stage.server.port(), "gate");
+  for (int round = 0; round < 3; ++round) {
+    stage.server.mount("gate", stage.output);
+    stage.server.mount("gate/again", stage.output);
+    Player player(url);
+    CHECK(player.plays(5));
+    Player other(url + "/again");
+    CHECK(other.plays(5));
+    stage.server.unmount("gate");
+    CHECK(other.plays(10));
+    while (player.next(3000) != nullptr) CHECK(player.age_ms() < 20'000);
+    stage.server.unmount("gate/again");
+    CHECK(eventually([&] { return stage.server.clients() == 0; }));
+  }
+}
+
+TEST("one client too many is told so") {
+  Stage stage(small());
+  stage.server.mount("gate", stage.output);
+  stage.roll();
+  const std::string url = rtsp_url(stage.server.port(), "gate");
+  std::vector<std::unique_ptr<Connection>> connections;
+  for (int n = 0; n < 16; ++n) {
+    connections.push_back(std::make_unique<Connection>(stage.server.port()));
+    CHECK(connections.back()->ask("OPTIONS", url).find("200") != std::string::npos);
+  }
+  Connection refused(stage.server.port());
+  CHECK(refused.ask("DESCRIBE", url).find("503") != std::string::npos);
+  CHECK(refused.closed());
+  CHECK(stage.server.clients() == 16);
+  connections.pop_back();
+  CHECK(eventually([&] { return stage.server.clients() == 15; }));
+  Connection admitted(stage.server.port());
+  CHECK(admitted.ask("OPTIONS", url).find("200") != std::string::npos);
+}
+
+TEST("a late joiner of a camera that stands still gets the last picture") {
+  Stage stage(small());
+  stage.server.mount("gate", stage.output);
+  stage.roll();
+  CHECK(stage.listener->wait_encoded(20));
+  stage.camera.reset();
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));
+  Player player(rtsp_url(stage.server.port(), "gate"));
+  CHECK(player.next() != nullptr);
+  stage.camera = std::make_unique<Camera>(stage.output, stage.format);
+  CHECK(player.plays(20));
+}
+
+TEST("closing with clients is quick") {
+  Stage stage(small());
+  stage.server.mount("gate", stage.output);
+  stage.roll();
+  Player player(rtsp_url(stage.server.port(), "gate"));
+  CHECK(player.plays(5));
+  Connection stopped(stage.server.port(), 4096);
+  CHECK(stopped.play_and_stop(rtsp_url(stage.server.port(), "gate")));
+  const int64_t asked_ns = monotonic_ns();
+  stage.server.close();
+  std::printf("# closed in %lld ms\n",
+              static_cast<long long>((monotonic_ns() - asked_ns) / 1'000'000));
+  CHECK(monotonic_ns() - asked_ns < 1'500'000'000);
+  CHECK(stopped.closed());
+  const Connection late(stage.server.port());
+  CHECK(!late.connected());
+}
+
+TEST("the output may close before the server") {
+  Stage stage(small());
+  stage.server.mount("gate", stage.output);
+  stage.roll();
+  Player player(rtsp_url(stage.server.port(), "gate"));
+  CHECK(player.plays(5));
+  stage.camera.reset();
+  stage.output->close();
+  while (player.next(3000) != nullptr) CHECK(player.age_ms() < 20'000);
+  Connection connection(stage.server.port());
+  CHECK(connection.ask("DESCRIBE", rtsp_url(stage.server.port(), "gate")).find("503") !=
+        std::string::npos);
+}
+
+size_t entries(const char* directory) {
+  size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(directory)) ++count;
+  return count;
+}
+
+TEST("servers and clients come and go without a trace") {
+  const auto round = [] {
+    Stage stage(small());
+    stage.server.mount("gate", stage.output);
+    stage.roll();
+    Player player(rtsp_url(stage.server.port(), "gate"));
+    CHECK(player.plays(2));
+  };
+  for (int n = 0; n < 3; ++n) round();
+  const size_t files = entries("/proc/self/fd");
+  const size_t threads = entries("/proc/self/task");
+  for (int n = 0; n < 30; ++n) round();
+  std::printf("# files %zu -> %zu, threads %zu -> %zu\n", files, entries("/proc/self/fd"), threads,
+              entries("/proc/self/task"));
+  CHECK(entries("/proc/self/fd") <= files + 2);
+  CHECK(entries("/proc/self/task") <= threads + 2);
+}
+
+}  // namespace
+
+int main() { return framebus::test::run_all(); }
