@@ -91,6 +91,11 @@ export class Card {
     return this.#root;
   }
 
+  /** Whether no new pictures come: then the last one is shown. */
+  get over() {
+    return this.#state === 'ENDED' || this.#state === 'FAILED';
+  }
+
   get player() {
     return this.#player;
   }

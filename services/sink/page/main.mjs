@@ -40,7 +40,7 @@ function chooseLive() {
   for (const [id, card] of cards) {
     const visible = !document.hidden && (alone === null ? onScreen.has(id) : id === alone);
     if (!visible) card.player.set('off');
-    else if (live++ < LIVE_AT_ONCE) card.player.set('live');
+    else if (!card.over && live++ < LIVE_AT_ONCE) card.player.set('live');
     else card.player.set('stills');
   }
 }
@@ -61,6 +61,7 @@ function layout() {
 
 function showStreams({ streams, addresses }) {
   const before = cards.size;
+  let changed = false;
   for (const stream of streams) {
     let card = cards.get(stream.id);
     if (!card) {
@@ -69,9 +70,12 @@ function showStreams({ streams, addresses }) {
       grid.append(card.root);
       observer.observe(card.root);
     }
+    const { over } = card;
     card.update(stream, addresses);
+    changed ||= card.over !== over;
   }
   if (cards.size !== before) layout();
+  else if (changed) chooseLive();
 }
 
 /** The way that a frame takes. */

@@ -14,18 +14,37 @@ const MAX_HEADER_BYTES = 64 * 1024;
 const CAN_PLAY =
   'MediaSource' in globalThis && MediaSource.isTypeSupported('video/mp4; codecs="avc1.42c01e"');
 
-const pause = (ms, signal) =>
-  new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => (clearTimeout(timer), resolve()), { once: true });
+/** Waits; ends early when aborted. */
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const over = new AbortController();
+    const end = () => {
+      clearTimeout(timer);
+      over.abort();
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end, { signal: over.signal });
   });
+}
 
-const once = (target, type, signal) =>
-  new Promise((resolve, reject) => {
-    target.addEventListener(type, () => resolve(), { once: true });
-    target.addEventListener('error', () => reject(new Error(`no ${type}`)), { once: true });
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+/** Waits for an event; fails with the target's error or when aborted. */
+function once(target, type, signal) {
+  return new Promise((resolve, reject) => {
+    const over = new AbortController();
+    const listen = (from, event, act) => {
+      const end = () => {
+        over.abort();
+        act();
+      };
+      from.addEventListener(event, end, { signal: over.signal });
+    };
+    listen(target, type, () => resolve());
+    listen(target, 'error', () => reject(new Error(`no ${type}`)));
+    listen(signal, 'abort', () => reject(signal.reason));
+    if (signal.aborted) reject(signal.reason);
   });
+}
 
 /**
  * Plays one stream: live video where the browser can, else a picture that is
