@@ -1,6 +1,7 @@
 /** Debian packages: found by dpkg-query, installed by apt-get. */
 import { existsSync, readFileSync } from 'node:fs';
 import { capture, CommandFailed, run } from '../run/command.mjs';
+import { CannotBeDone } from './steps.mjs';
 
 const APT = { DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' };
 const APT_OPTIONS = ['-q', '-o', 'DPkg::Lock::Timeout=120', '-o', 'APT::Status-Fd=3'];
@@ -18,12 +19,12 @@ export function debianPackages(packages) {
     remedy: 'Look at the log; `dpkg --configure -a` and `apt-get -f install` mend a broken state.',
     async check() {
       if (process.env.FRAMEBUS_SKIP_PACKAGES) return 'not looked at (FRAMEBUS_SKIP_PACKAGES)';
-      if (!isDebian()) throw new Error(foreignSystem(packages));
+      if (!isDebian()) throw new CannotBeDone(foreignSystem(packages));
       missing = await missingPackages(packages);
       return missing.length === 0 ? `all ${packages.length} there` : null;
     },
     async work(context) {
-      if (process.getuid?.() !== 0) throw new Error(needsRoot(missing));
+      if (process.getuid?.() !== 0) throw new CannotBeDone(needsRoot(missing));
       await withFreshLists(context, (options) =>
         run('apt-get', [...APT_OPTIONS, 'install', '-y', '--no-install-recommends', ...missing], {
           ...options,

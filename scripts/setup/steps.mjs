@@ -25,6 +25,9 @@ import { Stamp } from '../run/stamp.mjs';
  * @property {(context: StepContext) => Promise<string>} work returns what was done
  */
 
+/** A step that cannot be done here; the message says what to do. */
+export class CannotBeDone extends Error {}
+
 /** A failed step, told to the person already. */
 export class SetupFailed extends Error {}
 
@@ -75,6 +78,6 @@ function tellFailure(step, line, log, error) {
   line.failed('failed');
   const parts = [error.message];
   if (log && existsSync(log)) parts.push(tail(log, 20), `Whole log: ${shown(log)}`);
-  parts.push(`What to do: ${step.remedy}`);
+  if (!(error instanceof CannotBeDone)) parts.push(`What to do: ${step.remedy}`);
   process.stderr.write(`\n${parts.join('\n\n')}\n`);
 }
