@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { LiveEdge } from '../../../services/sink/page/live_edge.mjs';
+import { concat, mimeType } from '../../../services/sink/page/mp4.mjs';
+
+describe('mimeType', () => {
+  const avcc = [0, 0, 0, 20, ...Buffer.from('avcC'), 1, 0x64, 0x00, 0x1f, 0xff];
+
+  it('reads profile, constraints and level of avcC', () => {
+    const bytes = concat([new Uint8Array([0, 0, 0, 8, 1, 2, 3, 4]), new Uint8Array(avcc)]);
+    expect(mimeType(bytes)).toBe('video/mp4; codecs="avc1.64001f"');
+  });
+
+  it('waits until the box is whole', () => {
+    for (let length = 0; length < 12; length++) {
+      expect(mimeType(new Uint8Array(avcc.slice(0, length)))).toBeNull();
+    }
+  });
+});
+
+/** A video element with one buffered range. */
+const video = (start, end, currentTime) => ({
+  buffered: { length: 1, start: () => start, end: () => end },
+  currentTime,
+  playbackRate: 1,
+});
+
+describe('LiveEdge', () => {
+  it('jumps when it is more than a second behind', () => {
+    const v = video(0, 10, 8);
+    new LiveEdge().keep(v, 0);
+    expect(v.currentTime).toBeCloseTo(9.88);
+  });
+
+  it('jumps into the buffer when time starts elsewhere', () => {
+    const v = video(100, 100.05, 0);
+    new LiveEdge().keep(v, 0);
+    expect(v.currentTime).toBe(100);
+  });
+
+  it('plays faster only while there is always something to spare', () => {
+    const edge = new LiveEdge();
+    const v = video(0, 10, 9.5);
+    for (let ms = 0; ms <= 3000; ms += 100) edge.keep(v, ms);
+    expect(v.playbackRate).toBeGreaterThan(1);
+    v.currentTime = 9.95;
+    for (let ms = 3100; ms <= 6000; ms += 100) edge.keep(v, ms);
+    expect(v.playbackRate).toBe(1);
+  });
+
+  it('does not mind a burst', () => {
+    const edge = new LiveEdge();
+    const v = video(0, 10, 9.95);
+    for (let ms = 0; ms <= 6000; ms += 100) {
+      v.currentTime = ms % 500 === 0 ? 9.95 : 9.4;
+      edge.keep(v, ms);
+    }
+    expect(v.playbackRate).toBe(1);
+  });
+
+  it('leaves an empty buffer alone', () => {
+    const v = { buffered: { length: 0 }, currentTime: 0, playbackRate: 1 };
+    new LiveEdge().keep(v, 0);
+    expect(v).toMatchObject({ currentTime: 0, playbackRate: 1 });
+  });
+});
