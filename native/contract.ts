@@ -93,6 +93,44 @@ export type DeliveryEnd =
   /** The slot has moved on; the generation is gone. */
   | 'gone';
 
+/** A pool of frames that the caller makes by itself, instead of a `Source`. */
+export interface ProducerPoolOptions {
+  streamId: string;
+  format: FrameFormat;
+  slots: number;
+  /** Consumer groups on the stream's route, in order; at most 8. */
+  groups: string[];
+}
+
+/** A slot to write a frame into. */
+export interface WritableSlot {
+  readonly slot: number;
+  /** Views without a copy, to write to. Throws FRAME_RELEASED after `publish` or `discard`. */
+  planes(): Plane[];
+  /** Hands the frame to the groups; views have length 0 afterwards. Returns its generation. */
+  publish(): bigint;
+  /** Gives the slot back unpublished. Idempotent. */
+  discard(): void;
+}
+
+export interface ProducerPool {
+  readonly epoch: string;
+  readonly createdUnixNs: bigint;
+  /**
+   * A free slot, or null when all are written, pending or leased. `displace`:
+   * then rather takes the oldest frame that nobody leases from those it waits for.
+   */
+  acquire(displace: boolean): WritableSlot | null;
+  /** As `Source.endDelivery`. */
+  endDelivery(slot: number, generation: bigint, group: string): DeliveryEnd;
+  /** As `Source.delivery`. */
+  delivery(slot: number, generation: bigint, group: string): 'none' | 'held' | 'released' | 'gone';
+  /** Slots by state. */
+  counts(): { free: number; writing: number; published: number };
+  /** Ends all deliveries. The memory lives until its last lease has ended. Idempotent. */
+  close(): void;
+}
+
 // ------------------------------------------------------------------ decode --
 
 export interface SourceOptions {
@@ -185,7 +223,10 @@ export interface BusConsumerOptions {
 }
 
 export type BusConsumerEvent =
-  | { type: 'detached'; producer: string; reason: string };
+  /** The producer is gone; leases on its frames stay good. Attach again when it is back. */
+  | { type: 'detached'; producer: string; reason: string }
+  /** A FrameLease was collected without release(): a bug of the caller. The lease was ended. */
+  | { type: 'leaked'; epoch: string; slot: number; generation: bigint };
 
 /** Why there is no lease. */
 export type LeaseRefusal =
@@ -204,7 +245,11 @@ export interface Plane {
   height: number;
 }
 
-/** A leased frame. Its memory is read-only: writing to a plane crashes the process. */
+/**
+ * A leased frame. Its memory is read-only: writing to a plane crashes the process.
+ * Planes keep their lease alive; a lease that is neither released nor referenced
+ * is reported as `leaked`.
+ */
 export interface FrameLease {
   /** Process-wide number of the lease, valid in every worker thread; 0 is never used. */
   readonly id: number;
@@ -288,6 +333,9 @@ export interface OutputOptions {
 export type OutputEvent =
   /** A frame has been encoded and handed to all viewers. */
   | { type: 'encoded'; seq: bigint; keyframe: boolean; bytes: number; monotonicNs: bigint }
+  /** A queued frame that is not encoded. stale: its lease was revoked before the copy. */
+  | { type: 'dropped'; seq: bigint; reason: 'stale' | 'encoder' }
+  /** Nothing is encoded any more: close the output. */
   | { type: 'error'; code: string; message: string };
 
 export type ViewerEvent =
@@ -300,12 +348,15 @@ export interface Output {
   /**
    * Queues a leased frame for copy, drawing and encoding. The output takes its own
    * hold on the lease until the copy is made; the caller still releases its own.
+   * A queued frame ends as one `encoded` or one `dropped` event. Throws OUTPUT_FORMAT,
+   * OUTPUT_CLOSED, FRAME_RELEASED.
    */
   push(leaseId: number, seq: bigint, ptsNs: bigint, boxes: OverlayBox[]): 'queued' | 'full';
   /** JPEG of the latest drawn picture; null before the first one. */
   snapshot(quality: number): Promise<{ seq: bigint; jpeg: Uint8Array } | null>;
   /** A muxer of its own for one viewer; slow viewers are cut (`end`), never waited for. */
   openViewer(listener: (event: ViewerEvent) => void): Viewer;
+  /** Encodes what is queued; its events come before the promise resolves. */
   close(): Promise<void>;
 }
 
@@ -324,8 +375,12 @@ export interface RtspServerOptions {
 
 export interface RtspServer {
   readonly port: number;
-  /** Serves an output at rtsp://host:port/<path>. DESCRIBE is answered once the first keyframe is there. */
+  /**
+   * Serves an output at rtsp://host:port/<path>. Before its first keyframe, DESCRIBE is
+   * answered with 503 at once. Throws RTSP_MOUNT.
+   */
   mount(path: string, output: Output): void;
+  /** Disconnects the path's clients. */
   unmount(path: string): void;
   clients(): number;
   close(): Promise<void>;
@@ -339,6 +394,8 @@ export interface Addon {
   probeMedia(elements: string[]): MediaProbe;
   /** Throws BUS_DIRECTORY or BUS_IN_USE. */
   createBusServer(options: BusServerOptions, listener: (event: BusServerEvent) => void): BusServer;
+  /** Throws BAD_OPTIONS, NO_SPACE, BUS_CLOSED. */
+  createProducerPool(server: BusServer, options: ProducerPoolOptions): ProducerPool;
   createSource(server: BusServer, options: SourceOptions, listener: (event: SourceEvent) => void): Source;
   createBusConsumer(options: BusConsumerOptions, listener: (event: BusConsumerEvent) => void): BusConsumer;
   /**

@@ -112,6 +112,11 @@ uint64_t uint64_argument(const Napi::CallbackInfo& info, size_t index, const cha
 int64_t int64_argument(const Napi::CallbackInfo& info, size_t index, const char* name) {
   return to_int64(info[index], name);
 }
+bool boolean_argument(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  const Napi::Value value = info[index];
+  if (!value.IsBoolean()) binding::fail(value, name, "boolean");
+  return value.As<Napi::Boolean>().Value();
+}
 std::string string_argument(const Napi::CallbackInfo& info, size_t index, const char* name) {
   return to_string(info[index], name);
 }

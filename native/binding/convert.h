@@ -34,6 +34,7 @@ uint32_t uint32_argument(const Napi::CallbackInfo& info, size_t index, const cha
 double number_argument(const Napi::CallbackInfo& info, size_t index, const char* name);
 uint64_t uint64_argument(const Napi::CallbackInfo& info, size_t index, const char* name);
 int64_t int64_argument(const Napi::CallbackInfo& info, size_t index, const char* name);
+bool boolean_argument(const Napi::CallbackInfo& info, size_t index, const char* name);
 std::string string_argument(const Napi::CallbackInfo& info, size_t index, const char* name);
 Napi::Function function_argument(const Napi::CallbackInfo& info, size_t index, const char* name);
 

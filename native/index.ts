@@ -1,0 +1,35 @@
+/**
+ * The only door to the addon. It is loaded at the first call, so that programs
+ * can say what is missing instead of failing while they are imported.
+ *
+ * Errors carry the codes of the contract; see errors.ts.
+ */
+import type { Addon } from './contract.js';
+import { loadAddon } from './load.js';
+
+export type * from './contract.js';
+export { AddonLoadError, isNativeError } from './errors.js';
+export { addonPath } from './load.js';
+
+let loaded: Addon | undefined;
+
+function addon(): Addon {
+  loaded ??= loadAddon();
+  return loaded;
+}
+
+export const monotonicNs: Addon['monotonicNs'] = () => addon().monotonicNs();
+export const probeMedia: Addon['probeMedia'] = (elements) => addon().probeMedia(elements);
+export const createBusServer: Addon['createBusServer'] = (options, listener) =>
+  addon().createBusServer(options, listener);
+export const createProducerPool: Addon['createProducerPool'] = (server, options) =>
+  addon().createProducerPool(server, options);
+export const createSource: Addon['createSource'] = (server, options, listener) =>
+  addon().createSource(server, options, listener);
+export const createBusConsumer: Addon['createBusConsumer'] = (options, listener) =>
+  addon().createBusConsumer(options, listener);
+export const preprocess: Addon['preprocess'] = (leaseIds, spec, tensor) => addon().preprocess(leaseIds, spec, tensor);
+export const preprocessPlanes: Addon['preprocessPlanes'] = (format, planes, spec, tensor) =>
+  addon().preprocessPlanes(format, planes, spec, tensor);
+export const createOutput: Addon['createOutput'] = (options, listener) => addon().createOutput(options, listener);
+export const createRtspServer: Addon['createRtspServer'] = (options) => addon().createRtspServer(options);
