@@ -57,7 +57,10 @@ class Infer implements Service {
     this.#context = context;
     this.#bus = createBusConsumer(
       { directory: config.bus.directory, name: instance, group: GROUP, maxHeld: config.infer.maxHeld },
-      ({ producer, reason }) => log.warn({ producer, reason }, 'producer is gone; its next pool is attached when it is back'),
+      (event) => {
+        if (event.type === 'leaked') log.error(event, 'a frame lease was lost; it is ended now');
+        else log.warn(event, 'producer is gone; its next pool is attached when it is back');
+      },
     );
     this.#taker = new FrameTaker(this.#bus, counters, log);
   }

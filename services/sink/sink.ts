@@ -79,8 +79,9 @@ class Sink implements Service {
     this.#rtsp = createRtspServer({ ...rtsp });
     this.#consumer = createBusConsumer(
       { directory: config.bus.directory, name: instance, group: GROUP, maxHeld },
-      ({ producer, reason }) => {
-        log.warn({ producer, reason }, 'producer is gone; waiting for it');
+      (event) => {
+        if (event.type === 'leaked') log.error(event, 'a frame lease was lost; it is ended now');
+        else log.warn({ producer: event.producer, reason: event.reason }, 'producer is gone; waiting for it');
       },
     );
     this.#streams = new Streams(
