@@ -37,8 +37,9 @@ class SocketBusServer final : public BusServer, private PoolDirectory {
   SocketBusServer(const BusServerOptions& options, Listener listener)
       : options_(options),
         listener_(std::move(listener)),
-        socket_(options.directory, options.producer,
-                !options.allow_uids.empty() || !options.allow_gids.empty()),
+        socket_(std::make_unique<BusListener>(
+            options.directory, options.producer,
+            !options.allow_uids.empty() || !options.allow_gids.empty())),
         epoll_(::epoll_create1(EPOLL_CLOEXEC)),
         wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         spare_(::open("/dev/null", O_RDONLY | O_CLOEXEC)) {
@@ -46,7 +47,7 @@ class SocketBusServer final : public BusServer, private PoolDirectory {
       throw Error("BUS_DIRECTORY", "frame bus producer '" + options.producer +
                                        "': no file descriptors left: " + std::strerror(errno));
     }
-    watch(socket_.fd(), kListenerKey);
+    watch(socket_->fd(), kListenerKey);
     watch(wake_.get(), kWakeKey);
     thread_ = std::jthread([this] { serve(); });
   }
@@ -78,6 +79,7 @@ class SocketBusServer final : public BusServer, private PoolDirectory {
     wake();
     const std::lock_guard joining(join_mutex_);
     if (thread_.joinable()) thread_.join();
+    socket_.reset();  // The name is free from here on.
   }
 
  private:
@@ -115,7 +117,7 @@ class SocketBusServer final : public BusServer, private PoolDirectory {
 
   const BusServerOptions options_;
   const Listener listener_;
-  BusListener socket_;
+  std::unique_ptr<BusListener> socket_;
   UniqueFd epoll_;
   UniqueFd wake_;
   UniqueFd spare_;  // Given up to accept and refuse when no descriptor is left.
@@ -169,7 +171,7 @@ int SocketBusServer::timeout_ms() const {
 
 void SocketBusServer::accept_all() {
   while (true) {
-    UniqueFd fd(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    UniqueFd fd(::accept4(socket_->fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (fd) {
       admit(std::move(fd));
       continue;
@@ -178,7 +180,7 @@ void SocketBusServer::accept_all() {
     if ((errno == EMFILE || errno == ENFILE) && spare_) {
       // Otherwise the waiting connection would keep epoll awake for ever.
       spare_.reset();
-      fd.reset(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      fd.reset(::accept4(socket_->fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
       fd.reset();
       spare_.reset(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     }
