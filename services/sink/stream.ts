@@ -21,7 +21,7 @@ export type SinkDrop = 'late' | 'duplicate' | 'stale' | 'encoder_full' | 'encode
 export interface StreamBooks {
   received(result: ResultMessage, frame: FrameDescriptor): void;
   encoded(picture: EncodedPicture): void;
-  dropped(reason: SinkDrop, frames: number): void;
+  dropped(reason: SinkDrop): void;
 }
 
 /** The pictures' way out, see StreamOutput. */
@@ -94,7 +94,7 @@ export class Stream {
     const outcome = this.#window.push(positionOf(received.frame), received);
     if (outcome !== 'accepted') {
       received.lease?.release();
-      this.#books.dropped(outcome, 1);
+      this.#books.dropped(outcome);
     }
     this.#schedule();
   }
@@ -106,7 +106,7 @@ export class Stream {
       if (outcome === 'full') return;
       this.#waiting.shift();
       picture.lease.release();
-      if (outcome === 'failed') this.#books.dropped('encoder_failed', 1);
+      if (outcome === 'failed') this.#books.dropped('encoder_failed');
     }
     this.#emptied?.();
   }
@@ -132,7 +132,7 @@ export class Stream {
     await this.#output.close();
     for (const picture of this.#waiting.splice(0)) {
       picture.lease.release();
-      this.#books.dropped('encoder_full', 1);
+      this.#books.dropped('encoder_full');
     }
   }
 
@@ -167,7 +167,7 @@ export class Stream {
     this.#publish(record);
     if (!lease?.valid()) {
       lease?.release();
-      this.#books.dropped('stale', 1);
+      this.#books.dropped('stale');
       return;
     }
     const boxes = overlayBoxes(result.detections);
@@ -181,8 +181,8 @@ export class Stream {
       return;
     }
     picture.lease.release();
-    if (outcome === 'full') this.#books.dropped('encoder_full', 1);
-    if (outcome === 'failed') this.#books.dropped('encoder_failed', 1);
+    if (outcome === 'full') this.#books.dropped('encoder_full');
+    if (outcome === 'failed') this.#books.dropped('encoder_failed');
   }
 }
 

@@ -33,8 +33,10 @@ export interface Picture {
 export interface StreamOutputListener {
   /** A picture has gone out to all viewers; there is room for another one. */
   encoded(picture: EncodedPicture): void;
-  /** The encoder has failed with so many pictures in it; it is made anew. */
-  failed(lost: number, code: string, message: string): void;
+  /** A queued picture will not come out; there is room for another one. */
+  dropped(reason: 'stale' | 'encoder_failed'): void;
+  /** There is no encoder now; it is made anew after a pause. */
+  failed(code: string, message: string): void;
 }
 
 export interface EncodedPicture {
@@ -122,7 +124,7 @@ export class StreamOutput {
     try {
       if (encoder.output.push(lease.id, this.#next, record.ptsNs, boxes) === 'full') return 'full';
     } catch (error) {
-      this.#listener.failed(0, codeOf(error) ?? 'OUTPUT_FAILED', messageOf(error));
+      this.#fail(encoder, codeOf(error), messageOf(error));
       return 'failed';
     }
     encoder.pending.set(this.#next, { record, decodedMonotonicNs });
@@ -157,8 +159,7 @@ export class StreamOutput {
     try {
       this.#encoder = this.#create(format);
     } catch (error) {
-      this.#retryAtMs = this.#nowMs() + RETRY_MS;
-      this.#listener.failed(0, codeOf(error) ?? 'OUTPUT_FAILED', messageOf(error));
+      this.#fail(null, codeOf(error), messageOf(error));
     }
     return this.#encoder;
   }
@@ -191,20 +192,29 @@ export class StreamOutput {
 
   #hear(encoder: Encoder, event: OutputEvent): void {
     if (event.type === 'error') {
-      this.#retryAtMs = this.#nowMs() + RETRY_MS;
-      this.#listener.failed(forget(encoder), event.code, event.message);
-      if (encoder === this.#encoder) this.#retire();
+      this.#fail(encoder, event.code, event.message);
       return;
     }
     const sent = encoder.pending.get(event.seq);
     if (!sent) return;
     encoder.pending.delete(event.seq);
+    if (event.type === 'dropped') {
+      this.#listener.dropped(event.reason === 'stale' ? 'stale' : 'encoder_failed');
+      return;
+    }
     this.#remember(event.seq, sent.record);
     this.#listener.encoded({
       latencyMs: Number(event.monotonicNs - sent.decodedMonotonicNs) / 1e6,
       keyframe: event.keyframe,
       bytes: event.bytes,
     });
+  }
+
+  /** The encoder, if there was one, is of no use any more. */
+  #fail(encoder: Encoder | null, code: string | undefined, message: string): void {
+    this.#retryAtMs = this.#nowMs() + RETRY_MS;
+    this.#listener.failed(code ?? 'OUTPUT_FAILED', message);
+    if (encoder !== null && encoder === this.#encoder) this.#retire();
   }
 
   #remember(number: bigint, record: DetectionRecord): void {
@@ -224,18 +234,16 @@ export class StreamOutput {
   #finish(encoder: Encoder): void {
     const closing = encoder.output
       .close()
-      .then(() => {
-        const lost = forget(encoder);
-        if (lost > 0) this.#listener.failed(lost, 'OUTPUT_FAILED', 'closed with pictures in it');
+      .catch((error: unknown) => {
+        this.#fail(null, codeOf(error), messageOf(error));
       })
-      .finally(() => this.#closing.delete(closing));
+      .finally(() => {
+        this.#closing.delete(closing);
+        for (const number of encoder.pending.keys()) {
+          encoder.pending.delete(number);
+          this.#listener.dropped('encoder_failed');
+        }
+      });
     this.#closing.add(closing);
   }
-}
-
-/** Number of pictures that will not come out of the encoder any more. */
-function forget(encoder: Encoder): number {
-  const lost = encoder.pending.size;
-  encoder.pending.clear();
-  return lost;
 }

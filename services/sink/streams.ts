@@ -125,9 +125,12 @@ export class Streams {
           books.encoded(picture);
           stream.resume();
         },
-        failed: (lost, code, message) => {
-          if (lost > 0) books.dropped('encoder_failed', lost);
-          this.#complain(streamId, lost, code, message);
+        dropped: (reason) => {
+          books.dropped(reason);
+          stream.resume();
+        },
+        failed: (code, message) => {
+          this.#complain(streamId, code, message);
         },
       },
       nowMs,
@@ -139,10 +142,10 @@ export class Streams {
     return stream;
   }
 
-  #complain(stream: string, lost: number, code: string, cause: string): void {
+  #complain(stream: string, code: string, cause: string): void {
     const skipped = this.#limit.take(`${stream} ${code}`);
     if (skipped === null) return;
-    this.#parts.log.error({ stream, lost, code, cause, skipped }, 'the encoder failed; it is made anew');
+    this.#parts.log.error({ stream, code, cause, skipped }, 'the encoder failed; it is made anew');
   }
 }
 
@@ -165,8 +168,8 @@ export function streamBooks(counters: StreamCounters): StreamBooks {
       counters.frameOut();
       counters.took(latencyMs);
     },
-    dropped: (reason, frames) => {
-      counters.drop(reason, frames);
+    dropped: (reason) => {
+      counters.drop(reason);
     },
   };
 }

@@ -53,7 +53,7 @@ function rig(options: { lossless?: boolean; room?: number; windowFrames?: number
     {
       received: () => state.received++,
       encoded: () => state.encoded++,
-      dropped: (reason, frames) => (drops[reason] = (drops[reason] ?? 0) + frames),
+      dropped: (reason) => (drops[reason] = (drops[reason] ?? 0) + 1),
     },
     {
       push: (picture) => {

@@ -54,7 +54,8 @@ describe('streamBooks', () => {
     receive(InferenceStatus.INFERENCE_STATUS_SUPERSEDED, []);
     receive(InferenceStatus.INFERENCE_STATUS_FAILED, []);
     books.encoded({ latencyMs: 40, keyframe: true, bytes: 10 });
-    books.dropped('late', 2);
+    books.dropped('late');
+    books.dropped('late');
     expect(counters.status()).toMatchObject({
       framesIn: 3n,
       framesInferred: 1n,
