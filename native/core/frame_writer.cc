@@ -18,6 +18,8 @@ constexpr auto kQueuePoll = std::chrono::milliseconds(2);
 // Arrival is when the frame left the decoder; the camera saw it a network, a
 // jitter buffer and a decoder earlier.
 constexpr uint64_t kArrivalUncertaintyNs = 500'000'000;
+// A camera whose clock is further off than this has a clock that was never set.
+constexpr uint64_t kUntrustedClockNs = 10'000'000'000;
 // Room for the pipeline: one frame being copied.
 constexpr uint32_t kSpareSlots = 1;
 
@@ -41,6 +43,15 @@ void copy_planes(const GstVideoFrame& from, const FramePoolOptions& to, uint8_t*
       target += to.layout.stride[plane];
     }
   }
+}
+
+// The camera's own time of a frame, once a sender report has come.
+std::optional<uint64_t> ntp_unix_ns(GstBuffer* buffer) {
+  constexpr uint64_t kNtpToUnixNs = uint64_t{2'208'988'800} * 1'000'000'000;
+  static GstCaps* const ntp = gst_caps_new_empty_simple("timestamp/x-ntp");
+  const GstReferenceTimestampMeta* meta = gst_buffer_get_reference_timestamp_meta(buffer, ntp);
+  if (meta == nullptr || meta->timestamp < kNtpToUnixNs) return std::nullopt;
+  return meta->timestamp - kNtpToUnixNs;
 }
 
 // Whether the planes lie in the buffer where the pool says that they lie in a slot.
@@ -233,13 +244,32 @@ GstFlowReturn FrameWriter::on_buffer(GstBuffer* buffer, const GstSegment* segmen
   event.slot = written->slot;
   event.seq = seq;
   event.pts_ns = pts;
-  event.capture_source = live_ ? CaptureSource::kArrival : CaptureSource::kFile;
-  event.capture_unix_ns = live_ ? now_unix_ns() : clock_.file_capture_unix_ns(pts);
-  event.capture_uncertainty_ns = live_ ? kArrivalUncertaintyNs : 0;
+  set_capture_time(buffer, event);
   event.decoded_monotonic_ns = left_decoder_ns;
   event.generation = written->store->publish(written->slot);
   emit(event);
   return GST_FLOW_OK;
+}
+
+void FrameWriter::set_capture_time(GstBuffer* buffer, FrameEvent& event) {
+  if (!live_) {
+    event.capture_source = CaptureSource::kFile;
+    event.capture_unix_ns = clock_.file_capture_unix_ns(event.pts_ns);
+    event.capture_uncertainty_ns = 0;
+    return;
+  }
+  const uint64_t now = now_unix_ns();
+  event.capture_source = CaptureSource::kArrival;
+  event.capture_unix_ns = now;
+  event.capture_uncertainty_ns = kArrivalUncertaintyNs;
+  const std::optional<uint64_t> ntp = ntp_unix_ns(buffer);
+  if (!ntp) return;
+  // The way from the camera and the difference of the clocks, whatever their shares.
+  const uint64_t apart = now > *ntp ? now - *ntp : *ntp - now;
+  if (apart > kUntrustedClockNs) return;
+  event.capture_source = CaptureSource::kRtcpSr;
+  event.capture_unix_ns = *ntp;
+  event.capture_uncertainty_ns = apart;
 }
 
 std::optional<FrameWriter::Written> FrameWriter::write(GstBuffer* buffer) {

@@ -85,6 +85,7 @@ class FrameWriter final : public FrameReceiver, public SlotSupplier {
   std::optional<uint32_t> take(SlotStore& store, bool for_decoder);
   std::optional<Written> write(GstBuffer* buffer);
   std::optional<Written> copy(GstBuffer* buffer);
+  void set_capture_time(GstBuffer* buffer, FrameEvent& event);
   void announce(const std::shared_ptr<SlotStore>& store);
   bool wait_until(uint64_t monotonic);
 

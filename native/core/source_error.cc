@@ -123,9 +123,11 @@ std::optional<SourceError> check_file(const std::string& uri) {
   }
   if (S_ISDIR(info.st_mode))
     return SourceError{"SOURCE_UNSUPPORTED", path + ": is a directory, not a video file", false};
+  if (!S_ISREG(info.st_mode) && !S_ISBLK(info.st_mode))
+    return SourceError{"SOURCE_UNSUPPORTED", path + ": is not a regular file", false};
   if (access(path.c_str(), R_OK) != 0)
     return SourceError{"SOURCE_UNREADABLE", path + ": " + std::strerror(errno), false};
-  if (S_ISREG(info.st_mode) && info.st_size == 0)
+  if (info.st_size == 0 && S_ISREG(info.st_mode))
     return SourceError{"SOURCE_UNSUPPORTED", path + ": the file is empty", false};
   return std::nullopt;
 }

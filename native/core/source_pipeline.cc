@@ -235,6 +235,9 @@ void SourcePipeline::on_source(GstElement*, GstElement* source, SourcePipeline* 
         self->options_.rtsp_transport == RtspTransport::kUdp ? kRtspUdp : kRtspTcp;
     g_object_set(source, "protocols", protocols, "latency", kJitterBufferMs, "tcp-timeout",
                  kConnectTimeoutUs, "timeout", kConnectTimeoutUs, nullptr);
+    // Since GStreamer 1.22: the camera's clock, by RTCP sender reports.
+    if (has_property(source, "add-reference-timestamp-meta"))
+      g_object_set(source, "add-reference-timestamp-meta", TRUE, nullptr);
     g_signal_connect(source, "select-stream", G_CALLBACK(select_video), nullptr);
   }
   if (name == "souphttpsrc") g_object_set(source, "timeout", kHttpTimeoutSeconds, nullptr);
