@@ -1,7 +1,6 @@
 #include "mp4_stream.h"
 
 #include <array>
-#include <cstdio>
 #include <string_view>
 
 namespace framebus {
@@ -35,18 +34,6 @@ bool Mp4Stream::add(std::span<const uint8_t> bytes) {
     parsed_ = 0;
   }
   return true;
-}
-
-std::string codec_of(const GstCaps* caps) {
-  const GValue* value = gst_structure_get_value(gst_caps_get_structure(caps, 0), "codec_data");
-  if (value == nullptr || !GST_VALUE_HOLDS_BUFFER(value)) return {};
-  // avcC: version, profile, compatibility, level.
-  const BufferBytes avcc(gst_value_get_buffer(value));
-  if (avcc.size() < 4) return {};
-  std::array<char, 16> text{};
-  std::snprintf(text.data(), text.size(), "avc1.%02x%02x%02x", avcc.data()[1], avcc.data()[2],
-                avcc.data()[3]);
-  return text.data();
 }
 
 }  // namespace framebus

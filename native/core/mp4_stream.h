@@ -6,10 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <string>
 #include <vector>
-
-#include "gst_ptr.h"
 
 namespace framebus {
 
@@ -29,9 +26,5 @@ class Mp4Stream {
   std::vector<uint8_t> bytes_;  // Since the last segment.
   size_t parsed_ = 0;           // Of them, in whole boxes.
 };
-
-// The codec as RFC 6381 names it, from the caps of H.264 in AVC form, for
-// example "avc1.64001f". Empty without codec_data.
-std::string codec_of(const GstCaps* caps);
 
 }  // namespace framebus

@@ -81,11 +81,15 @@ Output::Push Output::push(std::shared_ptr<Lease> lease, uint64_t seq, int64_t pt
   return Push::kQueued;
 }
 
-void Output::snapshot(int quality, OnSnapshot on_snapshot) {
-  const std::lock_guard lock(mutex_);
-  if (closed_) throw Error("OUTPUT_CLOSED", "output " + options_.stream_id + " is closed");
-  snapshots_.push_back({quality, std::move(on_snapshot)});
-  wake_.notify_one();
+std::optional<Snapshot> Output::snapshot(int quality) const {
+  Picture latest;
+  {
+    const std::lock_guard lock(mutex_);
+    if (latest_.buffer == nullptr) return std::nullopt;
+    latest = {share(latest_.buffer.get()), latest_.seq};
+  }
+  const PictureMap map(latest.buffer.get(), encoded_, GST_MAP_READ);
+  return Snapshot{latest.seq, encode_jpeg(map.view(), quality)};
 }
 
 void Output::add_sink(std::shared_ptr<AccessUnitSink> sink) {
@@ -99,23 +103,13 @@ void Output::request_keyframe() { keyframe_wanted_ = true; }
 void Output::run() {
   std::unique_lock lock(mutex_);
   while (true) {
-    wake_.wait(lock, [this] { return closed_ || !jobs_.empty() || !snapshots_.empty(); });
-    if (!snapshots_.empty()) {
-      SnapshotJob job = std::move(snapshots_.front());
-      snapshots_.pop_front();
-      lock.unlock();
-      answer(std::move(job));
-      lock.lock();
-    }
-    if (!jobs_.empty()) {
-      Job job = std::move(jobs_.front());
-      jobs_.pop_front();
-      lock.unlock();
-      process(std::move(job));
-      lock.lock();
-    } else if (closed_ && snapshots_.empty()) {
-      return;
-    }
+    wake_.wait(lock, [this] { return closed_ || !jobs_.empty(); });
+    if (jobs_.empty()) return;
+    Job job = std::move(jobs_.front());
+    jobs_.pop_front();
+    lock.unlock();
+    process(std::move(job));
+    lock.lock();
   }
 }
 
@@ -128,8 +122,7 @@ void Output::process(Job job) {
       listener_->on_dropped(seq, "stale");
       return;
     }
-    latest_ = share(picture.get());
-    latest_seq_ = seq;
+    keep_latest(picture.get(), seq);
     const uint64_t time_ns = timeline_.place(pts_ns, job.arrived_ns);
     ask_for_keyframe(time_ns);
     if (encoder_.push(std::move(picture), time_ns, seq, pts_ns)) return;
@@ -172,17 +165,10 @@ void Output::ask_for_keyframe(uint64_t time_ns) {
   encoder_.force_keyframe(time_ns);
 }
 
-void Output::answer(SnapshotJob job) {
-  if (latest_ == nullptr) {
-    job.on_snapshot(std::nullopt, nullptr);
-    return;
-  }
-  try {
-    const PictureMap map(latest_.get(), encoded_, GST_MAP_READ);
-    job.on_snapshot(Snapshot{latest_seq_, encode_jpeg(map.view(), job.quality)}, nullptr);
-  } catch (const Error& error) {
-    job.on_snapshot(std::nullopt, &error);
-  }
+void Output::keep_latest(GstBuffer* picture, uint64_t seq) {
+  Picture latest{share(picture), seq};
+  const std::lock_guard lock(mutex_);
+  std::swap(latest_, latest);
 }
 
 void Output::on_unit(const AccessUnit& unit) {
@@ -216,7 +202,6 @@ void Output::close() {
   encoder_.drain();
   drop_unfinished();
   fanout_.end("the output was closed");
-  latest_.reset();
 }
 
 }  // namespace framebus

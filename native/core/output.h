@@ -5,7 +5,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -56,8 +55,6 @@ struct Snapshot {
 class Output {
  public:
   enum class Push { kQueued, kFull };
-  // Called once, on the output's thread.
-  using OnSnapshot = std::function<void(std::optional<Snapshot>, const Error* error)>;
 
   // Throws Error (BAD_OPTIONS, ENCODER_FAILED).
   Output(OutputOptions options, std::shared_ptr<OutputListener> listener);
@@ -70,9 +67,9 @@ class Output {
   Push push(std::shared_ptr<Lease> lease, uint64_t seq, int64_t pts_ns,
             std::vector<OverlayBox> boxes);
 
-  // JPEG of the latest drawn picture; nothing before the first one. Throws
-  // Error OUTPUT_CLOSED.
-  void snapshot(int quality, OnSnapshot on_snapshot);
+  // JPEG of the latest drawn picture; nothing before the first one. Encodes on
+  // the calling thread. Throws Error JPEG_FAILED.
+  std::optional<Snapshot> snapshot(int quality) const;
 
   // Encoded pictures for one more sink, from a keyframe on. One is asked for if need be.
   void add_sink(std::shared_ptr<AccessUnitSink> sink);
@@ -97,16 +94,16 @@ class Output {
     int64_t arrived_ns;
     std::vector<OverlayBox> boxes;
   };
-  struct SnapshotJob {
-    int quality;
-    OnSnapshot on_snapshot;
+  struct Picture {
+    GstPtr<GstBuffer> buffer;
+    uint64_t seq = 0;
   };
 
   void run();
   void process(Job job);
   GstPtr<GstBuffer> draw(Job& job);
+  void keep_latest(GstBuffer* picture, uint64_t seq);
   void ask_for_keyframe(uint64_t time_ns);
-  void answer(SnapshotJob job);
   void on_unit(const AccessUnit& unit);
   void on_encoder_error(const std::string& message);
   void drop_unfinished();
@@ -120,7 +117,7 @@ class Output {
   mutable std::mutex mutex_;
   std::condition_variable_any wake_;
   std::deque<Job> jobs_;
-  std::deque<SnapshotJob> snapshots_;
+  Picture latest_;  // Null before the first one.
   bool closed_ = false;
 
   std::atomic<bool> keyframe_wanted_ = false;
@@ -130,8 +127,6 @@ class Output {
   Timeline timeline_;
   int64_t keyframe_forced_ns_;            // Monotonic.
   uint64_t keyframe_forced_time_ns_ = 0;  // On the timeline.
-  GstPtr<GstBuffer> latest_;
-  uint64_t latest_seq_ = 0;
 
   // Order of destruction: the thread first, then the encoder, then what they use.
   PicturePool pool_;

@@ -18,8 +18,7 @@ GstVideoInfo video_info(const FrameFormat& format) {
   info.colorimetry.range = format.range == ColorRange::kFull ? GST_VIDEO_COLOR_RANGE_0_255
                                                              : GST_VIDEO_COLOR_RANGE_16_235;
   info.colorimetry.matrix = bt709 ? GST_VIDEO_COLOR_MATRIX_BT709 : GST_VIDEO_COLOR_MATRIX_BT601;
-  info.colorimetry.transfer =
-      bt709 ? GST_VIDEO_TRANSFER_BT709 : GST_VIDEO_TRANSFER_BT601;
+  info.colorimetry.transfer = bt709 ? GST_VIDEO_TRANSFER_BT709 : GST_VIDEO_TRANSFER_BT601;
   info.colorimetry.primaries =
       bt709 ? GST_VIDEO_COLOR_PRIMARIES_BT709 : GST_VIDEO_COLOR_PRIMARIES_SMPTE170M;
   info.fps_n = static_cast<gint>(format.frame_rate_numerator);

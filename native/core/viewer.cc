@@ -41,7 +41,7 @@ Viewer::Viewer(std::shared_ptr<Output> output, std::shared_ptr<ViewerListener> l
       limit_bytes_(limit_of(output_->options())),
       stream_([this](bool init, std::vector<uint8_t> data) {
         outstanding_bytes_ += data.size();
-        listener_->on_data(init, init ? codec_ : std::string(), std::move(data));
+        listener_->on_data(init, std::move(data));
       }) {
   build();
 }
@@ -91,7 +91,6 @@ bool Viewer::on_access_unit(const AccessUnit& unit) {
   if (!first_time_ns_) {
     if (!unit.keyframe) return true;
     first_time_ns_ = unit.time_ns;
-    codec_ = codec_of(unit.caps);
     gst_app_src_set_caps(GST_APP_SRC(source_.get()), unit.caps);
   }
   if (outstanding_bytes_ > limit_bytes_ ||

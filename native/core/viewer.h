@@ -20,8 +20,8 @@ namespace framebus {
 class ViewerListener {
  public:
   virtual ~ViewerListener() = default;
-  // `codec` with the initialisation segment, empty with fragments.
-  virtual void on_data(bool init, const std::string& codec, std::vector<uint8_t> data) = 0;
+  // First the initialisation segment, then fragments.
+  virtual void on_data(bool init, std::vector<uint8_t> data) = 0;
   // At most once, last: "slow", "closed" …
   virtual void on_end(const std::string& reason) = 0;
 };
@@ -62,8 +62,6 @@ class Viewer : public AccessUnitSink, public std::enable_shared_from_this<Viewer
 
   // Used on the encoder's thread.
   std::optional<uint64_t> first_time_ns_;
-  // Written before the first picture is pushed, read on the muxing thread.
-  std::string codec_;
   // Used on the muxing thread.
   Mp4Stream stream_;
 

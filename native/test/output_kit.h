@@ -114,9 +114,8 @@ class RecordingListener : public OutputListener {
 
 class RecordingViewer : public ViewerListener {
  public:
-  void on_data(bool init, const std::string& codec, std::vector<uint8_t> data) override {
+  void on_data(bool init, std::vector<uint8_t> data) override {
     const std::lock_guard lock(mutex_);
-    if (init) codec_ = codec;
     ++(init ? inits_ : fragments_);
     bytes_.insert(bytes_.end(), data.begin(), data.end());
     if (acknowledge) acknowledge(data.size());
@@ -140,10 +139,6 @@ class RecordingViewer : public ViewerListener {
     const std::lock_guard lock(mutex_);
     return bytes_;
   }
-  std::string codec() const {
-    const std::lock_guard lock(mutex_);
-    return codec_;
-  }
   std::string end() const {
     const std::lock_guard lock(mutex_);
     return end_;
@@ -159,7 +154,6 @@ class RecordingViewer : public ViewerListener {
   mutable std::mutex mutex_;
   std::condition_variable heard_;
   std::vector<uint8_t> bytes_;
-  std::string codec_;
   std::string end_;
   size_t inits_ = 0;
   size_t fragments_ = 0;

@@ -1,8 +1,7 @@
 // Output: what goes in comes out once, in order, with its numbers.
 #include "core/output.h"
 
-#include <cmath>
-#include <future>
+#include <functional>
 
 #include "check.h"
 #include "output_kit.h"
@@ -21,18 +20,6 @@ struct Opened {
   std::shared_ptr<RecordingListener> listener;
   std::shared_ptr<Output> output;
 };
-
-std::optional<Snapshot> snapshot(Output& output) {
-  std::promise<std::optional<Snapshot>> promise;
-  output.snapshot(80, [&promise](std::optional<Snapshot> picture, const Error* error) {
-    if (error != nullptr) {
-      promise.set_exception(std::make_exception_ptr(*error));
-    } else {
-      promise.set_value(std::move(picture));
-    }
-  });
-  return promise.get_future().get();
-}
 
 void expect_all_frames(PixelFormat pixels, uint32_t width, uint32_t height) {
   const FrameFormat format = format_of(width, height, pixels);
@@ -168,11 +155,11 @@ TEST("the lease ends with the copy, not with the encoding") {
 TEST("snapshots show the latest drawn picture") {
   const FrameFormat format = format_of(320, 240);
   const Opened opened(output_options(format));
-  CHECK(!snapshot(*opened.output).has_value());
+  CHECK(!opened.output->snapshot(80).has_value());
   push_frame(*opened.output, format, 41, 0);
   push_frame(*opened.output, format, 42, 40 * kMs, {{20, 20, 100, 100, "person 87 %", 0xFF0000}});
   CHECK(opened.listener->wait_encoded(2));
-  const auto picture = snapshot(*opened.output);
+  const auto picture = opened.output->snapshot(80);
   CHECK(picture.has_value());
   CHECK(picture->seq == 42);
   CHECK(picture->jpeg.size() > 1000);

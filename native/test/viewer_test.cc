@@ -89,8 +89,6 @@ TEST("a viewer's bytes decode, from time 0, each picture once") {
   CHECK(watched.listener->wait_fragments(50));
   watched.viewer->close();
   CHECK(watched.listener->inits() == 1);
-  CHECK(watched.listener->codec().starts_with("avc1."));
-  CHECK(watched.listener->codec().size() == 11);
   const Decoded decoded = decode(watched.listener->bytes());
   CHECK(decoded.width == 320 && decoded.height == 240);
   CHECK(decoded.pts.size() >= 48);
