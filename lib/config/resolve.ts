@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { FramebusError } from '../errors.js';
 import { cacheDirectory, defaultBusDirectory, modelsDirectory, type Environment } from './locations.js';
 import type { ConfigFile } from './schema.js';
 import { toUri } from './source_uri.js';
@@ -131,7 +132,7 @@ export interface Config {
 export function resolveConfig(file: ConfigFile, directory: string, environment: Environment): Config {
   const natsUrl = environment['NATS_URL'];
   return freeze({
-    log: file.log,
+    log: { level: file.log.level, format: logFormat(file.log.format, environment) },
     bus: {
       directory:
         file.bus.directory === null
@@ -151,6 +152,16 @@ export function resolveConfig(file: ConfigFile, directory: string, environment: 
     streams: Object.entries(file.streams).map(([id, stream]) =>
       streamConfig(id, stream, file.defaults, directory),
     ),
+  });
+}
+
+/** `framebus up` asks its services for the form that it writes itself. Throws CONFIG_INVALID. */
+function logFormat(written: LogFormat, environment: Environment): LogFormat {
+  const asked = environment['FRAMEBUS_LOG_FORMAT'];
+  if (asked === undefined || asked === '') return written;
+  if (asked === 'auto' || asked === 'text' || asked === 'json') return asked;
+  throw new FramebusError('CONFIG_INVALID', `FRAMEBUS_LOG_FORMAT: must be auto, text or json, is "${asked}"`, {
+    remedy: 'Correct the environment variable, or leave it out.',
   });
 }
 

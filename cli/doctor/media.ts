@@ -1,0 +1,84 @@
+import { toFramebusError } from '../../lib/errors.js';
+import { absent, missing, ok, warning, type Check } from './check.js';
+
+interface Element {
+  name: string;
+  /** What it is for, in a few words. */
+  use: string;
+  /** Debian package that brings it; empty for those that come with a vendor's system. */
+  package: string;
+}
+
+const element = (name: string, use: string, from: string): Element => ({ name, use, package: from });
+
+const BASE = 'gstreamer1.0-plugins-base';
+const GOOD = 'gstreamer1.0-plugins-good';
+const BAD = 'gstreamer1.0-plugins-bad';
+const UGLY = 'gstreamer1.0-plugins-ugly';
+const LIBAV = 'gstreamer1.0-libav';
+
+/** Without these, nothing runs. */
+const REQUIRED: readonly Element[] = [
+  element('uridecodebin', 'opens sources', BASE),
+  element('videoconvert', 'sources with other pixel formats', BASE),
+  element('appsrc', 'pictures into GStreamer', BASE),
+  element('appsink', 'pictures out of GStreamer', BASE),
+  element('avdec_h264', 'H.264 decoder', LIBAV),
+  element('x264enc', 'H.264 encoder', UGLY),
+  element('h264parse', 'H.264 for the outputs', BAD),
+  element('rtph264pay', 'RTSP output', GOOD),
+  element('mp4mux', 'live page', GOOD),
+];
+
+/** Without these, some sources do not play. */
+const USEFUL: readonly Element[] = [
+  element('rtspsrc', 'RTSP cameras', GOOD),
+  element('souphttpsrc', 'http:// sources', GOOD),
+  element('v4l2src', 'local cameras', GOOD),
+  element('avdec_h265', 'H.265 decoder', LIBAV),
+  element('vp8dec', 'VP8 decoder', GOOD),
+  element('vp9dec', 'VP9 decoder', GOOD),
+  element('jpegdec', 'Motion JPEG decoder', GOOD),
+  element('av1dec', 'AV1 decoder', BAD),
+  element('qtdemux', 'MP4 and MOV files', GOOD),
+  element('matroskademux', 'MKV and WebM files', GOOD),
+  element('avidemux', 'AVI files', GOOD),
+  element('flvdemux', 'FLV files', GOOD),
+  element('tsdemux', 'MPEG-TS', BAD),
+];
+
+/** Hardware: used where it is. */
+const HARDWARE: readonly Element[] = [
+  element('nvh264dec', 'NVIDIA H.264 decoder', BAD),
+  element('nvh265dec', 'NVIDIA H.265 decoder', BAD),
+  element('nvh264enc', 'NVIDIA H.264 encoder', BAD),
+  element('nvv4l2decoder', 'Jetson decoder', ''),
+  element('nvv4l2h264enc', 'Jetson H.264 encoder', ''),
+  element('vah264dec', 'VA-API H.264 decoder', BAD),
+];
+
+/** The addon, GStreamer, and the elements that are used. */
+export async function checkMedia(): Promise<Check[]> {
+  const names = [...REQUIRED, ...USEFUL, ...HARDWARE].map(({ name }) => name);
+  try {
+    const native = await import('../../native/index.js');
+    const { gstreamerVersion, elements } = native.probeMedia(names);
+    return [
+      ok('media', 'native addon', 'loads'),
+      ok('media', 'GStreamer', gstreamerVersion),
+      ...REQUIRED.map((wanted) => elementCheck(wanted, elements[wanted.name] === true, missing)),
+      ...USEFUL.map((wanted) => elementCheck(wanted, elements[wanted.name] === true, warning)),
+      ...HARDWARE.map((wanted) => elementCheck(wanted, elements[wanted.name] === true, absent)),
+    ];
+  } catch (error) {
+    const { message, remedy, code } = toFramebusError(error);
+    const rebuild = 'Build it anew with "npm run build:native".';
+    return [missing('media', 'native addon', message, code === 'INTERNAL' ? rebuild : remedy)];
+  }
+}
+
+function elementCheck({ name, use, package: from }: Element, found: boolean, otherwise: typeof missing): Check {
+  if (found) return ok('media', name, use);
+  const remedy = from === '' || otherwise === absent ? '' : `apt-get install ${from}`;
+  return otherwise('media', name, `${use}: not there`, remedy);
+}

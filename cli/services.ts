@@ -1,0 +1,53 @@
+import type { Command } from 'commander';
+import { runService, type ServiceKind, type StartService } from '../lib/service.js';
+
+/** How each service starts; loaded only when it is asked for, because the addon and the engine are large. */
+const STARTS: Readonly<Record<ServiceKind, () => Promise<StartService>>> = {
+  ingest: async () => (await import('../services/ingest/ingest.js')).startIngest,
+  infer: async () => (await import('../services/infer/infer.js')).startInfer,
+  sink: async () => (await import('../services/sink/sink.js')).startSink,
+};
+
+const DESCRIPTIONS: Readonly<Record<ServiceKind, string>> = {
+  ingest: 'Run the service that decodes streams and owns the frame memory',
+  infer: 'Run a worker that detects; start more for more throughput',
+  sink: 'Run the service that orders, draws, encodes and serves',
+};
+
+interface ServiceCommandOptions {
+  config: string;
+  name?: string;
+  httpPort?: string;
+}
+
+/** Adds `framebus ingest`, `framebus infer` and `framebus sink`. */
+export function registerServices(program: Command): void {
+  for (const kind of ['ingest', 'infer', 'sink'] as const) {
+    program
+      .command(kind)
+      .description(DESCRIPTIONS[kind])
+      .option('-c, --config <file>', 'configuration', 'framebus.yaml')
+      .option('--name <name>', `name of this instance (default: ${kind}.name of the configuration)`)
+      .option('--http-port <port>', `port of /metrics and health (default: ${kind}.http.port)`)
+      .addHelpText('after', examples(kind))
+      .action(async (options: ServiceCommandOptions) => {
+        process.exitCode = await run(kind, options);
+      });
+  }
+}
+
+function examples(kind: ServiceKind): string {
+  const second =
+    kind === 'infer'
+      ? '\n  framebus infer -c framebus.yaml --name infer-1 --http-port 0    a second worker'
+      : '';
+  return `\nExamples:\n  framebus ${kind} -c framebus.yaml${second}`;
+}
+
+function run(kind: ServiceKind, { config, name, httpPort }: ServiceCommandOptions): Promise<number> {
+  const argv = ['--config', config];
+  if (name !== undefined) argv.push('--name', name);
+  if (httpPort !== undefined) argv.push('--http-port', httpPort);
+  const start: StartService = async (context) => (await STARTS[kind]())(context);
+  return runService(kind, start, { argv });
+}

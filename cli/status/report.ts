@@ -1,0 +1,50 @@
+import { StreamState, type ServiceStatus, type StreamStatus } from '#proto/framebus/status/v1/status.js';
+import { stateWord } from '../../lib/status.js';
+import { table } from './table.js';
+
+const STREAM_STATES: Readonly<Record<StreamState, string>> = {
+  [StreamState.STREAM_STATE_UNSPECIFIED]: '',
+  [StreamState.STREAM_STATE_CONNECTING]: 'connecting',
+  [StreamState.STREAM_STATE_PLAYING]: 'playing',
+  [StreamState.STREAM_STATE_RECONNECTING]: 'reconnecting',
+  [StreamState.STREAM_STATE_ENDED]: 'ended',
+  [StreamState.STREAM_STATE_FAILED]: 'failed',
+};
+
+/** What services say of themselves, for people. */
+export function statusReport(services: readonly ServiceStatus[]): string {
+  const head = ['service', 'state', 'CPU', 'memory', 'addresses'];
+  const rows = services.map((service) => [
+    `${service.service} ${service.instance}`,
+    stateWord(service.state),
+    `${service.cpuSeconds.toFixed(1)} s`,
+    `${(Number(service.residentBytes) / 2 ** 20).toFixed(0)} MiB`,
+    Object.values(service.addresses).join(' '),
+  ]);
+  const streams = services.flatMap((service) => service.streams.map((stream) => streamRow(service, stream)));
+  const streamHead = ['stream', 'in', 'state', 'size', 'frames in', 'inferred', 'out', 'p50', 'p99', 'drops'];
+  const parts = [table([head, ...rows], new Set([2, 3]))];
+  if (streams.length > 0) parts.push(table([streamHead, ...streams], new Set([4, 5, 6, 7, 8])));
+  const reasons = services.flatMap(({ streams: all }) =>
+    all.filter(({ reason }) => reason !== '').map(({ streamId, reason }) => `${streamId}: ${reason}`),
+  );
+  if (reasons.length > 0) parts.push(reasons.join('\n'));
+  return parts.join('\n\n');
+}
+
+function streamRow(service: ServiceStatus, stream: StreamStatus): string[] {
+  const milliseconds = (value: number | undefined): string => (value === undefined || value === 0 ? '–' : `${value.toFixed(0)} ms`);
+  const drops = Object.entries(stream.drops).filter(([, count]) => count > 0n);
+  return [
+    stream.streamId,
+    service.instance,
+    STREAM_STATES[stream.state],
+    stream.width === 0 ? '–' : `${stream.width}×${stream.height}`,
+    String(stream.framesIn),
+    String(stream.framesInferred),
+    String(stream.framesOut),
+    milliseconds(stream.latency?.p50Ms),
+    milliseconds(stream.latency?.p99Ms),
+    drops.length === 0 ? '–' : drops.map(([reason, count]) => `${reason} ${count}`).join(', '),
+  ];
+}
