@@ -228,6 +228,7 @@ GstFlowReturn FrameWriter::on_buffer(GstBuffer* buffer, const GstSegment* segmen
   std::optional<Written> written;
   try {
     written = write(buffer);
+    if (written) announce(written->store);
   } catch (const Error& error) {
     hooks_.fail(error.code(), error.what());
     return GST_FLOW_ERROR;
@@ -238,7 +239,6 @@ GstFlowReturn FrameWriter::on_buffer(GstBuffer* buffer, const GstSegment* segmen
     return GST_FLOW_OK;
   }
   ++(written->direct ? direct_ : copied_);
-  announce(written->store);
   FrameEvent event;
   event.epoch = announced_;
   event.slot = written->slot;

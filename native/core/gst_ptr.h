@@ -14,6 +14,7 @@ namespace detail {
 struct GstUnref {
   void operator()(GstObject* object) const { gst_object_unref(object); }
   void operator()(GstElement* element) const { gst_object_unref(element); }
+  void operator()(GstElementFactory* factory) const { gst_object_unref(factory); }
   void operator()(GstPad* pad) const { gst_object_unref(pad); }
   void operator()(GstBus* bus) const { gst_object_unref(bus); }
   void operator()(GstBufferPool* pool) const { gst_object_unref(pool); }
