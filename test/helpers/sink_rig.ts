@@ -1,14 +1,11 @@
-import { execFileSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
-import { join } from 'node:path';
 import { credentials } from '@grpc/grpc-js';
 import { onTestFinished } from 'vitest';
-import { describeFrame } from '../../services/ingest/descriptor.js';
 import { encodeResult } from '../../lib/messages.js';
 import type { NatsConnection } from '../../lib/nats.js';
 import * as subjects from '../../lib/subjects.js';
-import type { BusServer, Source, SourceEvent } from '../../native/contract.js';
-import { createBusServer, createSource } from '../../native/index.js';
+import type { BusServer, FrameFormat, Plane, ProducerPool } from '../../native/contract.js';
+import { createBusServer, createProducerPool, monotonicNs } from '../../native/index.js';
 import type { Detection } from '#proto/framebus/detection/v1/detection.js';
 import {
   DetectionServiceClient,
@@ -16,22 +13,43 @@ import {
   type SubscribeResponse,
 } from '#proto/framebus/detection/v1/detection_service.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
+import { FrameDescriptor, PixelFormat } from '#proto/framebus/frame/v1/frame.js';
 import { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import { natsClient, natsServer } from './nats.js';
 import { runNode, type TestProcess } from './process.js';
 import { tempFile, tempFolder } from './temp.js';
 
-type EpochEvent = Extract<SourceEvent, { type: 'epoch' }>;
-type FrameEvent = Extract<SourceEvent, { type: 'frame' }>;
+const PRODUCER = 'ingest-0';
+/** Frames per second of every test stream. */
+const FPS = 25;
 
-/** A made clip of a bouncing ball: no two neighbouring frames are the same. */
-export function ballClip(width: number, height: number, frames: number, fps = 25): string {
-  const file = join(tempFolder(), 'ball.mp4');
-  const caps = `video/x-raw,format=I420,width=${width},height=${height},framerate=${fps}/1`;
-  const encode = ['x264enc', 'speed-preset=ultrafast', 'key-int-max=25', '!', 'h264parse', '!', 'mp4mux'];
-  const source = ['videotestsrc', `num-buffers=${frames}`, 'pattern=ball', '!', caps];
-  execFileSync('gst-launch-1.0', ['-q', ...source, '!', ...encode, '!', 'filesink', `location=${file}`]);
-  return file;
+/** I420, limited range, square pixels. */
+function frameFormat(width: number, height: number): FrameFormat {
+  return {
+    width,
+    height,
+    pixelFormat: 'I420',
+    matrix: 'bt601',
+    range: 'limited',
+    frameRateNumerator: FPS,
+    frameRateDenominator: 1,
+    pixelAspectNumerator: 1,
+    pixelAspectDenominator: 1,
+  };
+}
+
+/** A grey ramp, and on it a white square that moves on with every frame. */
+function paint(planes: readonly Plane[], seq: number): void {
+  const [luma, ...chroma] = planes;
+  if (!luma) throw new Error('a frame without planes');
+  const side = Math.floor(luma.height / 4);
+  const left = (seq * 8) % (luma.width - side);
+  for (let y = 0; y < luma.height; y++) {
+    const row = luma.data.subarray(y * luma.stride, y * luma.stride + luma.width);
+    row.fill(40 + Math.floor((120 * y) / luma.height));
+    if (y >= side && y < 2 * side) row.fill(235, left, left + side);
+  }
+  for (const plane of chroma) plane.data.fill(128);
 }
 
 /** What was "seen" in frame `seq`: a person that walks, and a car that nobody is sure of. */
@@ -46,68 +64,73 @@ export function detectionsOf(seq: bigint): Detection[] {
 /** When the results of a frame are sent, in milliseconds from now; empty: never. */
 export type Plan = (seq: bigint) => number[];
 
-/** Decodes a clip into the bus as ingest does, and answers for each frame as infer does. */
+/** Publishes frames in the bus as ingest does, and answers for each as infer does. */
 export class TestProducer {
-  /** Frames that were decoded. */
-  frames = 0;
   /** Frames that found no slot. */
-  lost = 0;
+  missing = 0;
   readonly #nats: NatsConnection;
   readonly #server: BusServer;
-  readonly #sources: Source[] = [];
   readonly #plan: Plan;
   readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #pools = new Set<ProducerPool>();
 
   constructor(directory: string, nats: NatsConnection, plan: Plan = () => [0]) {
     this.#nats = nats;
     this.#plan = plan;
-    const options = { directory, producer: 'ingest-0', allowUids: [], allowGids: [] };
+    const options = { directory, producer: PRODUCER, allowUids: [], allowGids: [] };
     this.#server = createBusServer(options, () => undefined);
     onTestFinished(() => this.close());
   }
 
-  /** Plays a clip as a live camera, in a circle; `missing` frames are counted as ingest does. */
-  play(streamId: string, clip: string, loop = true): Source {
-    let epoch: EpochEvent | null = null;
+  /** Begins a new epoch of a stream, 25 frames a second; returns how to end it. */
+  play(streamId: string, width = 320, height = 240, firstSeq = 0): () => void {
+    const format = frameFormat(width, height);
+    const pool = createProducerPool(this.#server, { streamId, format, slots: 16, groups: ['sink'] });
+    this.#pools.add(pool);
+    const startedNs = monotonicNs();
+    let seq = firstSeq;
     let missing = 0;
-    const source = createSource(
-      this.#server,
-      {
+    const timer = setInterval(() => {
+      const slot = pool.acquire(false);
+      const number = seq++;
+      if (!slot) {
+        missing++;
+        this.missing++;
+        return;
+      }
+      paint(slot.planes(), number);
+      const decodedMonotonicNs = monotonicNs();
+      const frame = FrameDescriptor.fromPartial({
         streamId,
-        uri: `file://${clip}`,
-        loop,
-        realtime: true,
-        mode: 'latest',
-        slots: 16,
-        groups: ['sink'],
-        decoderThreads: 1,
-        rtspTransport: 'tcp',
-        noFrameTimeoutMs: 10_000,
-      },
-      (event) => {
-        if (event.type === 'epoch') epoch = event;
-        if (event.type === 'drop') missing++;
-        if (event.type === 'frame' && epoch) {
-          this.#answer(source, streamId, epoch, event, missing);
-          missing = 0;
-        }
-        this.lost += event.type === 'drop' ? 1 : 0;
-      },
-    );
-    this.#sources.push(source);
-    source.start();
-    return source;
+        producer: PRODUCER,
+        epoch: { uuid: pool.epoch, createdUnixNs: pool.createdUnixNs },
+        slot: slot.slot,
+        generation: slot.publish(),
+        seq: BigInt(number),
+        ptsNs: decodedMonotonicNs - startedNs,
+        captureTime: { unixNs: BigInt(Date.now()) * 1_000_000n },
+        decodedMonotonicNs,
+        format: { width, height, pixelFormat: PixelFormat.PIXEL_FORMAT_I420 },
+        missingBefore: missing,
+      });
+      missing = 0;
+      this.#answer(pool, frame);
+    }, 1_000 / FPS);
+    this.#timers.add(timer);
+    return () => {
+      clearInterval(timer);
+      this.#timers.delete(timer);
+      pool.close();
+    };
   }
 
   async close(): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
-    await Promise.all(this.#sources.splice(0).map((source) => source.close()));
+    for (const pool of this.#pools) pool.close();
     await this.#server.close();
   }
 
-  #answer(source: Source, streamId: string, epoch: EpochEvent, event: FrameEvent, missing: number): void {
-    this.frames++;
-    const frame = describeFrame(streamId, 'ingest-0', epoch, event, missing);
+  #answer(pool: ProducerPool, frame: FrameDescriptor): void {
     const result = ResultMessage.fromPartial({
       frame,
       status: InferenceStatus.INFERENCE_STATUS_INFERRED,
@@ -117,11 +140,12 @@ export class TestProducer {
     const data = encodeResult(result);
     for (const delayMs of this.#plan(frame.seq)) {
       this.#later(delayMs, () => {
-        this.#nats.publish(subjects.results(streamId), data);
+        this.#nats.publish(subjects.results(frame.streamId), data);
       });
     }
-    this.#later(1_500, () => {
-      source.endDelivery(event.epoch, event.slot, event.generation, 'sink');
+    // The sink has leased it long before, or is not there.
+    this.#later(500, () => {
+      pool.endDelivery(frame.slot, frame.generation, 'sink');
     });
   }
 
@@ -209,6 +233,8 @@ export function detectionClient(address: string): DetectionServiceClient {
 /** What a subscription has given so far, and how it ended. */
 export interface Subscribed {
   responses: SubscribeResponse[];
+  /** The sink has taken it on: it sees every record from here on. */
+  started: Promise<unknown>;
   seqs(): number[];
   error: Promise<{ code: number; details: string }>;
   cancel(): void;
@@ -231,6 +257,9 @@ export function subscribe(address: string, request: Partial<SubscribeRequest> = 
   });
   return {
     responses,
+    started: new Promise((resolve) => {
+      call.on('metadata', resolve);
+    }),
     seqs: () => responses.map((r) => Number(r.record?.seq)),
     error,
     cancel: () => {

@@ -16,7 +16,7 @@ import {
 import { ServiceState, type ServiceStatus, type StreamStatus } from '#proto/framebus/status/v1/status.js';
 import { StatusServiceClient } from '#proto/framebus/status/v1/status_service.js';
 import { eventually } from '../helpers/eventually.js';
-import { ballClip, SinkRig, subscribe, TestProducer } from '../helpers/sink_rig.js';
+import { SinkRig, subscribe, TestProducer } from '../helpers/sink_rig.js';
 import { tempFile } from '../helpers/temp.js';
 
 const run = promisify(execFile);
@@ -78,7 +78,7 @@ describe('sink', () => {
     await expect(getSnapshot(addresses.grpc, 'gate')).rejects.toMatchObject({ code: grpcStatus.UNAVAILABLE });
     expect((await fetch(`${addresses.page}streams/gate/live.mp4`)).status).toBe(503);
 
-    new TestProducer(rig.directory, rig.nats).play('gate', ballClip(320, 240, 100));
+    new TestProducer(rig.directory, rig.nats).play('gate');
     await eventually('100 records', () => persons.responses.length >= 100);
 
     const seqs = all.seqs();
@@ -122,7 +122,7 @@ describe('sink', () => {
   test('plays as fragmented MP4 over HTTP', async () => {
     const rig = await SinkRig.start();
     const { addresses } = await rig.sink();
-    new TestProducer(rig.directory, rig.nats).play('gate', ballClip(320, 240, 100));
+    new TestProducer(rig.directory, rig.nats).play('gate');
     const response = await eventually('a picture', async () => {
       const answer = await fetch(`${addresses.page}streams/gate/live.mp4`);
       return answer.ok ? answer : null;
@@ -152,7 +152,7 @@ describe('sink', () => {
       return seq % 7n === 6n ? [0, 30] : [0];
     };
     const producer = new TestProducer(rig.directory, rig.nats, plan);
-    producer.play('gate', ballClip(320, 240, 100));
+    producer.play('gate');
     await eventually('150 records', () => all.responses.length >= 150, { timeoutMs: 30_000 });
     const seqs = all.seqs();
     expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b));
@@ -171,6 +171,7 @@ describe('sink', () => {
     const last = await lastStatus(rig, 'gate');
     const { process: sink, addresses } = await rig.sink();
     const all = subscribe(addresses.grpc);
+    await all.started;
     const send = (seq: bigint): void => {
       const frame = {
         streamId: 'gate',
@@ -230,7 +231,7 @@ describe('sink', () => {
     const rig = await SinkRig.start();
     const first = await rig.sink();
     const producer = new TestProducer(rig.directory, rig.nats);
-    producer.play('gate', ballClip(320, 240, 100));
+    producer.play('gate');
     const before = subscribe(first.addresses.grpc);
     await eventually('records', () => before.responses.length > 20);
     first.process.kill('SIGKILL');
@@ -252,11 +253,11 @@ describe('sink', () => {
     const { process: sink, addresses } = await rig.sink();
     const producer = new TestProducer(rig.directory, rig.nats);
     const all = subscribe(addresses.grpc);
-    const small = producer.play('gate', ballClip(320, 240, 100));
+    const end = producer.play('gate');
     await eventually('small pictures', () => all.responses.length > 20);
     const viewer = await fetch(`${addresses.page}streams/gate/live.mp4`);
-    await small.close();
-    producer.play('gate', ballClip(640, 360, 100));
+    end();
+    producer.play('gate', 640, 360);
     await eventually('large pictures', () => all.responses.at(-1)?.record?.width === 640);
     // The viewer of the small pictures is ended, not left hanging.
     await viewer.arrayBuffer();
