@@ -1,0 +1,606 @@
+// Producer and consumer over a real socket, in one process.
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <fstream>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "core/bus_consumer.h"
+#include "core/bus_server.h"
+#include "core/bus_socket.h"
+#include "core/error.h"
+#include "core/frame_pool.h"
+
+using namespace framebus;
+using namespace std::chrono_literals;
+
+// Tests here fork and start threads in the child.
+extern "C" const char* __tsan_default_options();
+extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
+
+namespace {
+
+// A folder of its own for each test, removed at its end.
+class Directory {
+ public:
+  Directory() {
+    char name[] = "/tmp/framebus-test-XXXXXX";
+    CHECK(::mkdtemp(name) != nullptr);
+    path_ = name;
+  }
+  ~Directory() {
+    for (const std::string& file : files()) ::unlink((path_ + "/" + file).c_str());
+    ::rmdir(path_.c_str());
+  }
+  const std::string& path() const { return path_; }
+  std::set<std::string> files() const {
+    std::set<std::string> names;
+    DIR* const folder = ::opendir(path_.c_str());
+    while (const dirent* entry = ::readdir(folder)) {
+      if (entry->d_name[0] != '.') names.insert(entry->d_name);
+    }
+    ::closedir(folder);
+    return names;
+  }
+
+ private:
+  std::string path_;
+};
+
+// Events of any thread, to wait for.
+template <class Event>
+class Events {
+ public:
+  void add(Event event) {
+    const std::lock_guard lock(mutex_);
+    events_.push_back(std::move(event));
+    changed_.notify_all();
+  }
+  Event next() {
+    std::unique_lock lock(mutex_);
+    CHECK(changed_.wait_for(lock, 5s, [&] { return !events_.empty(); }));
+    Event event = std::move(events_.front());
+    events_.erase(events_.begin());
+    return event;
+  }
+  size_t count() {
+    const std::lock_guard lock(mutex_);
+    return events_.size();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Event> events_;
+};
+
+using Type = BusServerEvent::Type;
+
+struct Producer {
+  explicit Producer(const Directory& directory, std::vector<uint32_t> uids = {})
+      : server(BusServer::create({directory.path(), "ingest-0", std::move(uids), {}},
+                                 [this](BusServerEvent event) { events.add(std::move(event)); })) {}
+  ~Producer() { server->close(); }
+  std::shared_ptr<FramePool> pool(uint32_t slots = 4) const {
+    FramePoolOptions options;
+    options.stream_id = "gate";
+    options.format.width = 322;
+    options.format.height = 181;
+    options.format.pixel_format = PixelFormat::kNv12;
+    options.layout = tight_layout(options.format);
+    options.slots = slots;
+    options.groups = {"infer", "sink"};
+    std::shared_ptr<FramePool> made = FramePool::create(options);
+    server->add_pool(made);
+    return made;
+  }
+  Events<BusServerEvent> events;
+  std::shared_ptr<BusServer> server;
+};
+
+struct Worker {
+  explicit Worker(const Directory& directory, const std::string& group = "infer",
+                  uint32_t max_held = 8)
+      : consumer(
+            BusConsumer::create({directory.path(), "worker", group, max_held},
+                                [this](DetachedEvent event) { events.add(std::move(event)); })) {}
+  ~Worker() { consumer->close(); }
+  std::shared_ptr<SlotLease> lease(const FramePool& pool, uint32_t slot, uint64_t generation) {
+    auto result = consumer->lease(pool.epoch(), slot, generation);
+    const auto* lease = std::get_if<std::shared_ptr<SlotLease>>(&result);
+    return lease == nullptr ? nullptr : *lease;
+  }
+  bool unattached(const std::string& epoch) {
+    const auto result = consumer->lease(epoch, 0, 1);
+    const auto* refusal = std::get_if<LeaseRefusal>(&result);
+    return refusal != nullptr && *refusal == LeaseRefusal::kUnattached;
+  }
+  LeaseRefusal refusal(const std::string& epoch, uint32_t slot, uint64_t generation) {
+    return std::get<LeaseRefusal>(consumer->lease(epoch, slot, generation));
+  }
+  std::string attach_error(const std::string& producer, const std::string& epoch) {
+    try {
+      consumer->attach(producer, epoch);
+    } catch (const Error& error) {
+      last_message = error.what();
+      return error.code();
+    }
+    return "";
+  }
+  Events<DetachedEvent> events;
+  std::string last_message;
+  std::shared_ptr<BusConsumer> consumer;
+};
+
+template <class Condition>
+bool soon(Condition condition) {
+  const auto until = std::chrono::steady_clock::now() + 5s;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    std::this_thread::sleep_for(2ms);
+  }
+  return true;
+}
+
+uint64_t write_frame(FramePool& pool, uint32_t slot, uint8_t value) {
+  std::memset(pool.slot_data(slot), value, pool.options().layout.slot_bytes);
+  return pool.publish(slot);
+}
+
+// A peer that speaks the protocol as it likes.
+UniqueFd connect_to(const Directory& directory) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  (directory.path() + "/ingest-0.sock").copy(address.sun_path, sizeof(address.sun_path) - 1);
+  CHECK(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+  return fd;
+}
+
+Received answer_of(const UniqueFd& fd) {
+  Received received;
+  CHECK(soon([&] {
+    received = receive(fd.get(), true);
+    return received.status != Received::Status::kNothing;
+  }));
+  return received;
+}
+
+HelloMessage hello() {
+  HelloMessage message;
+  message.max_held = 4;
+  set_field(message.name, "raw");
+  set_field(message.group, "infer");
+  return message;
+}
+
+size_t open_fds() {
+  size_t count = 0;
+  DIR* const folder = ::opendir("/proc/self/fd");
+  while (::readdir(folder) != nullptr) ++count;
+  ::closedir(folder);
+  return count;
+}
+
+size_t bus_maps() {
+  std::ifstream maps("/proc/self/maps");
+  size_t count = 0;
+  for (std::string line; std::getline(maps, line);) {
+    count += line.find("framebus-") != std::string::npos ? 1 : 0;
+  }
+  return count;
+}
+
+}  // namespace
+
+TEST("a consumer attaches, leases and reads without a copy") {
+  const Directory directory;
+  const Producer producer(directory);
+  const auto pool = producer.pool();
+  Worker worker(directory);
+  CHECK(worker.refusal(pool->epoch(), 0, 1) == LeaseRefusal::kUnattached);
+  worker.consumer->attach("ingest-0", pool->epoch());
+  worker.consumer->attach("ingest-0", pool->epoch());
+  CHECK(producer.server->consumers() == (std::map<std::string, uint32_t>{{"infer", 1}}));
+  const uint32_t slot = *pool->acquire();
+  const uint64_t g = write_frame(*pool, slot, 42);
+  CHECK(worker.refusal(pool->epoch(), slot, g + 1) == LeaseRefusal::kStale);
+  CHECK(worker.refusal(pool->epoch(), 99, g) == LeaseRefusal::kStale);
+  auto lease = worker.lease(*pool, slot, g);
+  CHECK(lease != nullptr && lease->valid() && worker.consumer->held() == 1);
+  const FrameView view = lease->view();
+  CHECK(view.format == pool->options().format);
+  CHECK(view.data[0][0] == 42 && view.data[1][view.stride[1] * 90 + 321] == 42);
+  CHECK(view.data[0] != pool->slot_data(slot));  // Another mapping of the same memory.
+  CHECK(pool->delivery(slot, g, "infer") == Delivery::kHeld);
+  auto second = worker.lease(*pool, slot, g);
+  lease.reset();
+  CHECK(second->valid() && pool->delivery(slot, g, "infer") == Delivery::kHeld);
+  second.reset();
+  CHECK(pool->delivery(slot, g, "infer") == Delivery::kReleased);
+  CHECK(worker.consumer->held() == 0);
+}
+
+TEST("a consumer holds no more than its quota") {
+  const Directory directory;
+  const Producer producer(directory);
+  const auto pool = producer.pool();
+  Worker worker(directory, "sink", 2);
+  worker.consumer->attach("ingest-0", pool->epoch());
+  std::vector<uint64_t> g(3);
+  for (int i = 0; i < 3; ++i) CHECK(pool->acquire());
+  for (uint32_t slot = 0; slot < 3; ++slot) g[slot] = write_frame(*pool, slot, 1);
+  auto a = worker.lease(*pool, 0, g[0]);
+  const auto b = worker.lease(*pool, 1, g[1]);
+  CHECK(a && b);
+  CHECK(worker.refusal(pool->epoch(), 2, g[2]) == LeaseRefusal::kQuota);
+  CHECK(pool->delivery(2, g[2], "sink") == Delivery::kNone);
+  a.reset();
+  CHECK(worker.lease(*pool, 2, g[2]) != nullptr);
+}
+
+TEST("the end of a connection returns the leases at once and says which") {
+  const Directory directory;
+  Producer producer(directory);
+  const auto pool = producer.pool();
+  const uint32_t slot = *pool->acquire();
+  const uint64_t g = write_frame(*pool, slot, 1);
+  int ready[2];
+  CHECK(::pipe(ready) == 0);
+  // A process that dies with a lease: only what its death does may return it.
+  const pid_t child = ::fork();
+  if (child == 0) {
+    Worker worker(directory);
+    worker.consumer->attach("ingest-0", pool->epoch());
+    const auto lease = worker.lease(*pool, slot, g);
+    const char ok = lease != nullptr ? 'y' : 'n';
+    if (::write(ready[1], &ok, 1) == 1) ::pause();
+    ::_exit(1);
+  }
+  char ok = 'n';
+  CHECK(::read(ready[0], &ok, 1) == 1 && ok == 'y');
+  CHECK(producer.events.next().type == Type::kAttached);
+  CHECK(pool->end_delivery(slot, g, "infer") == DeliveryEnd::kTaken);
+  CHECK(pool->end_delivery(slot, g, "sink") == DeliveryEnd::kClosed);
+  CHECK(pool->counts().published == 1);
+  const auto killed = std::chrono::steady_clock::now();
+  ::kill(child, SIGKILL);
+  const BusServerEvent event = producer.events.next();
+  const auto took = std::chrono::steady_clock::now() - killed;
+  ::waitpid(child, nullptr, 0);
+  CHECK(event.type == Type::kDetached && event.consumer == "worker" && event.group == "infer");
+  CHECK(event.held.size() == 1 && event.held[0].epoch == pool->epoch());
+  CHECK(event.held[0].slot == slot && event.held[0].generation == g);
+  CHECK(took < 1s);
+  std::printf(
+      "# kill -9 to event: %lld us\n",
+      static_cast<long long>(std::chrono::duration_cast<std::chrono::microseconds>(took).count()));
+  CHECK(pool->acquire());  // One of the three others.
+  CHECK(pool->acquire() && pool->acquire());
+  CHECK(pool->acquire() == slot);
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
+TEST("leases outlive close(), and keep their slot") {
+  const Directory directory;
+  Producer producer(directory);
+  const auto pool = producer.pool(1);
+  auto worker = std::make_unique<Worker>(directory);
+  worker->consumer->attach("ingest-0", pool->epoch());
+  const uint32_t slot = *pool->acquire();
+  const uint64_t g = write_frame(*pool, slot, 9);
+  auto lease = worker->lease(*pool, slot, g);
+  worker.reset();
+  pool->end_delivery(slot, g, "sink");
+  std::this_thread::sleep_for(50ms);
+  CHECK(!pool->acquire());
+  CHECK(lease->valid() && lease->view().data[0][5] == 9);
+  CHECK(producer.events.next().type == Type::kAttached);
+  CHECK(producer.events.count() == 0);
+  lease.reset();
+  const BusServerEvent event = producer.events.next();
+  CHECK(event.type == Type::kDetached && event.held.empty());
+  CHECK(pool->acquire() == slot);
+}
+
+TEST("a retired pool is unmapped by consumers once it has drained") {
+  const Directory directory;
+  const Producer producer(directory);
+  auto pool = producer.pool();
+  Worker worker(directory);
+  worker.consumer->attach("ingest-0", pool->epoch());
+  const uint32_t slot = *pool->acquire();
+  const uint64_t g = write_frame(*pool, slot, 3);
+  auto lease = worker.lease(*pool, slot, g);
+  pool->retire();
+  pool->end_delivery(slot, g, "sink");
+  Worker late(directory, "sink");
+  late.consumer->attach("ingest-0", pool->epoch());  // Not drained yet: still on offer.
+  lease.reset();
+  const std::string epoch = pool->epoch();
+  CHECK(soon([&] { return worker.unattached(epoch); }));
+  CHECK(worker.attach_error("ingest-0", epoch) == "BUS_EPOCH_GONE");
+  const std::weak_ptr<FramePool> watch = pool;
+  pool.reset();
+  CHECK(soon([&] { return watch.expired(); }));
+  CHECK(bus_maps() == 0);
+  CHECK(producer.server->consumers().size() == 2);  // Nobody lost the connection.
+}
+
+TEST("a producer that goes is noticed, and found again when it is back") {
+  const Directory directory;
+  auto producer = std::make_unique<Producer>(directory);
+  const auto pool = producer->pool();
+  Worker worker(directory);
+  worker.consumer->attach("ingest-0", pool->epoch());
+  const uint32_t slot = *pool->acquire();
+  const uint64_t g = write_frame(*pool, slot, 77);
+  auto lease = worker.lease(*pool, slot, g);
+  producer.reset();
+  CHECK(worker.events.next().producer == "ingest-0");
+  CHECK(worker.refusal(pool->epoch(), slot, g) == LeaseRefusal::kUnattached);
+  CHECK(lease->view().data[0][0] == 77);
+  CHECK(worker.attach_error("ingest-0", pool->epoch()) == "BUS_UNREACHABLE");
+  CHECK(directory.files().empty());
+  const Producer again(directory);
+  const auto next = again.pool();
+  worker.consumer->attach("ingest-0", next->epoch());
+  CHECK(worker.attach_error("ingest-0", pool->epoch()) == "BUS_EPOCH_GONE");
+  const uint32_t other = *next->acquire();
+  CHECK(worker.lease(*next, other, write_frame(*next, other, 1)) != nullptr);
+  lease.reset();
+}
+
+TEST("one living producer per name; a crashed one's leftovers are replaced") {
+  const Directory directory;
+  {
+    const Producer producer(directory);
+    std::string code;
+    try {
+      const Producer second(directory);
+    } catch (const Error& error) {
+      code = error.code();
+    }
+    CHECK(code == "BUS_IN_USE");
+    const auto pool = producer.pool();
+    Worker worker(directory);
+    worker.consumer->attach("ingest-0", pool->epoch());  // It has not been disturbed.
+  }
+  CHECK(directory.files().empty());
+  const pid_t child = ::fork();
+  if (child == 0) {
+    Producer crashing(directory);
+    ::raise(SIGKILL);
+  }
+  ::waitpid(child, nullptr, 0);
+  CHECK(directory.files().contains("ingest-0.sock"));
+  const Producer producer(directory);
+  const auto pool = producer.pool();
+  Worker worker(directory);
+  worker.consumer->attach("ingest-0", pool->epoch());
+}
+
+TEST("directories that cannot be used are named") {
+  std::string code;
+  const auto listen_in = [&](const std::string& path) {
+    try {
+      BusServer::create({path, "ingest-0", {}, {}}, [](BusServerEvent) {});
+    } catch (const Error& error) {
+      code = error.code();
+      CHECK(std::string(error.what()).find(path.substr(0, 40)) != std::string::npos);
+    }
+  };
+  listen_in("/nonexistent/framebus");
+  CHECK(code == "BUS_DIRECTORY");
+  code.clear();
+  listen_in("/tmp/" + std::string(120, 'x'));
+  CHECK(code == "BUS_DIRECTORY");
+}
+
+TEST("strangers are refused with a reason that helps") {
+  if (::geteuid() != 0) {
+    std::printf("# skipped: needs root to become another user\n");
+    return;
+  }
+  const Directory directory;
+  CHECK(::chmod(directory.path().c_str(), 0755) == 0);
+  Producer producer(directory, {12345});
+  const auto pool = producer.pool();
+  const auto attach_as = [&](uid_t uid) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      if (::setgid(uid) != 0 || ::setuid(uid) != 0) ::_exit(9);
+      Worker worker(directory);
+      const std::string code = worker.attach_error("ingest-0", pool->epoch());
+      const bool named =
+          worker.last_message.find("uid " + std::to_string(uid)) != std::string::npos;
+      ::_exit(code.empty() ? 0 : code == "BUS_REFUSED" && named ? 1 : 2);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+  };
+  CHECK(attach_as(54321) == 1);
+  const BusServerEvent refused = producer.events.next();
+  CHECK(refused.type == Type::kRefused && refused.peer_uid == 54321);
+  CHECK(attach_as(12345) == 0);
+  CHECK(producer.events.next().type == Type::kAttached);
+}
+
+TEST("peers that talk nonsense are cut, and nobody else notices") {
+  const Directory directory;
+  Producer producer(directory);
+  const auto pool = producer.pool();
+  Worker good(directory);
+  good.consumer->attach("ingest-0", pool->epoch());
+  CHECK(producer.events.next().type == Type::kAttached);
+  const auto refusal_to = [&](const void* data, size_t bytes) {
+    const UniqueFd peer = connect_to(directory);
+    CHECK(send_bytes(peer.get(), data, bytes, {}) == SendResult::kSent);
+    const Received received = answer_of(peer);
+    const auto refused = read_message<RefusedMessage>(received.data.data(), received.bytes);
+    CHECK(refused);
+    CHECK(answer_of(peer).status == Received::Status::kGone);
+    CHECK(producer.events.next().type == Type::kRefused);
+    return *field_text(refused->reason);
+  };
+  CHECK(refusal_to("x", 1) == "malformed hello");
+  const std::string longest(60000, 'z');
+  CHECK(refusal_to(longest.data(), longest.size()) == "malformed hello");
+  HelloMessage message = hello();
+  message.version = 99;
+  CHECK(refusal_to(&message, sizeof(message)).find("version 99") != std::string::npos);
+  message = hello();
+  message.name.fill('a');  // No terminating zero.
+  CHECK(refusal_to(&message, sizeof(message)) == "malformed hello");
+  message = hello();
+  set_field(message.group, "../../etc");
+  CHECK(refusal_to(&message, sizeof(message)) == "malformed hello");
+  message = hello();
+  message.max_held = 0;
+  CHECK(!refusal_to(&message, sizeof(message)).empty());
+
+  // After the hello: an epoch that is none, a message of the wrong direction, the same ticket.
+  const auto cut_by = [&](const auto& bad) {
+    const UniqueFd peer = connect_to(directory);
+    CHECK(send_message(peer.get(), hello()) == SendResult::kSent);
+    CHECK(answer_of(peer).status == Received::Status::kMessage);
+    send_message(peer.get(), bad);
+    CHECK(answer_of(peer).status == Received::Status::kGone);
+    CHECK(producer.events.next().type == Type::kAttached);
+    CHECK(producer.events.next().type == Type::kDetached);
+  };
+  cut_by(epoch_message<AttachMessage>("../../../../../etc/passwd/aaaaaa"));
+  cut_by(epoch_message<RetiredMessage>(pool->epoch()));
+  cut_by(hello());
+  CHECK(producer.server->consumers().at("infer") == 1);
+  const uint32_t slot = *pool->acquire();
+  CHECK(good.lease(*pool, slot, write_frame(*pool, slot, 1)) != nullptr);
+}
+
+TEST("a peer that asks and never reads is cut") {
+  const Directory directory;
+  Producer producer(directory);
+  const auto pool = producer.pool();
+  const UniqueFd peer = connect_to(directory);
+  CHECK(send_message(peer.get(), hello()) == SendResult::kSent);
+  for (uint64_t ticket = 1; ticket < 100000; ++ticket) {
+    const auto ask = epoch_message<AttachMessage>(std::string(32, '0'), ticket);
+    if (send_message(peer.get(), ask) == SendResult::kGone) break;
+  }
+  CHECK(producer.events.next().type == Type::kAttached);
+  const BusServerEvent event = producer.events.next();
+  CHECK(event.type == Type::kDetached && event.reason.find("without reading") != std::string::npos);
+}
+
+TEST("a silent producer does not hold an attach, or close, for ever") {
+  const Directory directory;
+  // Listens, never answers.
+  const BusListener mute(directory.path(), "ingest-0", false);
+  Worker worker(directory);
+  std::string code;
+  std::jthread attaching([&] { code = worker.attach_error("ingest-0", std::string(32, 'a')); });
+  std::this_thread::sleep_for(100ms);
+  const auto start = std::chrono::steady_clock::now();
+  worker.consumer->close();
+  attaching.join();
+  CHECK(std::chrono::steady_clock::now() - start < 1s);
+  CHECK(code == "BUS_CLOSED");
+  CHECK(worker.attach_error("ingest-0", std::string(32, 'a')) == "BUS_CLOSED");
+}
+
+TEST("nothing is left over after 200 rounds of attach and detach") {
+  const Directory directory;
+  const Producer producer(directory);
+  const auto pool = producer.pool();
+  size_t fds = 0;
+  size_t maps = 0;
+  for (int round = 0; round < 200; ++round) {
+    Worker worker(directory);
+    worker.consumer->attach("ingest-0", pool->epoch());
+    const uint32_t slot = *pool->acquire();
+    const uint64_t g = write_frame(*pool, slot, 1);
+    CHECK(worker.lease(*pool, slot, g) != nullptr);
+    pool->end_delivery(slot, g, "sink");
+    worker.consumer->close();
+    CHECK(soon([&] { return producer.server->consumers().empty(); }));
+    if (round == 10) fds = open_fds();
+    if (round == 10) maps = bus_maps();
+  }
+  CHECK(soon([&] { return open_fds() <= fds; }));
+  CHECK(bus_maps() == maps && maps == 1);
+}
+
+TEST("four consumers, many frames: none torn, none leaked") {
+  const Directory directory;
+  const Producer producer(directory);
+  const auto pool = producer.pool(6);
+  struct Message {
+    uint32_t slot;
+    uint64_t generation;
+  };
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::vector<std::unique_ptr<Events<Message>>> inboxes;
+  std::vector<std::jthread> threads;
+  std::atomic<uint64_t> torn{0};
+  std::atomic<uint64_t> leased{0};
+  for (int i = 0; i < 4; ++i) {
+    workers.push_back(std::make_unique<Worker>(directory, i < 2 ? "infer" : "sink"));
+    workers.back()->consumer->attach("ingest-0", pool->epoch());
+    inboxes.push_back(std::make_unique<Events<Message>>());
+    threads.emplace_back([&, worker = workers.back().get(), inbox = inboxes.back().get()] {
+      while (true) {
+        const Message message = inbox->next();
+        if (message.generation == 0) return;
+        const auto lease = worker->lease(*pool, message.slot, message.generation);
+        if (lease == nullptr) continue;
+        ++leased;
+        const uint8_t* const data = lease->data();
+        const auto value = static_cast<uint8_t>(message.generation * 31 + message.slot);
+        const size_t bytes = lease->layout().slot_bytes;
+        for (size_t at = 0; at < bytes; at += 61) torn += data[at] != value ? 1 : 0;
+        torn += lease->valid() ? 0 : 1;
+      }
+    });
+  }
+  uint64_t published = 0;
+  std::vector<uint64_t> generations(6, 0);
+  const auto until = std::chrono::steady_clock::now() + 2s;
+  while (std::chrono::steady_clock::now() < until) {
+    const auto slot = pool->acquire_displacing();
+    if (!slot) {
+      std::this_thread::yield();
+      continue;
+    }
+    const uint64_t next = generations[*slot] + 1;
+    generations[*slot] = write_frame(*pool, *slot, static_cast<uint8_t>(next * 31 + *slot));
+    ++published;
+    for (const auto& inbox : inboxes) {
+      if (inbox->count() < 8) inbox->add({*slot, generations[*slot]});
+    }
+  }
+  for (const auto& inbox : inboxes) inbox->add({0, 0});
+  threads.clear();
+  for (const auto& worker : workers) CHECK(worker->consumer->held() == 0);
+  workers.clear();
+  std::printf("# %llu frames, %llu leases\n", static_cast<unsigned long long>(published),
+              static_cast<unsigned long long>(leased.load()));
+  CHECK(torn == 0 && leased > 100);
+  pool->end_deliveries();
+  for (int i = 0; i < 6; ++i) CHECK(pool->acquire());
+}
+
+int main() { return framebus::test::run_all(); }
