@@ -44,16 +44,14 @@ function configuration(file: string | undefined): Config {
 }
 
 async function examine(config: Config): Promise<Check[]> {
-  const groups = await Promise.all([
-    checkMachine(),
+  const [media, engines, gpu, nats, ports] = await Promise.all([
     checkMedia(),
     checkEngines(config),
     checkGpu(),
     checkNats(config),
-    checkBus(config.bus.directory),
     checkPorts(config),
   ]);
-  return groups.flat();
+  return [...checkMachine(), ...media, ...engines, ...gpu, ...nats, ...checkBus(config.bus.directory), ...ports];
 }
 
 function checkMachine(): Check[] {

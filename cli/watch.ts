@@ -16,7 +16,7 @@ const LONGEST_RETRY_MS = 5_000;
 
 interface WatchOptions {
   address: string;
-  class: string[];
+  class?: string[];
   minConfidence: number;
   all?: true;
   count?: number;
@@ -30,7 +30,7 @@ export function registerWatch(program: Command): void {
     .description('Print what is seen, a line a frame, until Ctrl-C; connects again by itself')
     .argument('[streams...]', 'names of streams; none means all')
     .addOption(addressOption())
-    .option('--class <label>', 'only this class; may be given again', collect, [])
+    .option('--class <label>', 'only this class; may be given again', collect)
     .option('--min-confidence <0-1>', 'leave out what is less certain', confidence, 0)
     .option('--all', 'also frames in which nothing is seen')
     .option('-n, --count <n>', 'end after so many records', count)
@@ -49,21 +49,22 @@ async function watch(streamIds: string[], options: WatchOptions): Promise<void> 
     stop.abort();
   };
   process.once('SIGINT', end).once('SIGTERM', end);
+  const isStopped = (): boolean => stop.signal.aborted;
   const request: SubscribeRequest = {
     streamIds,
-    labels: options.class,
+    labels: options.class ?? [],
     minConfidence: options.minConfidence,
     onlyWithDetections: options.all !== true,
   };
   const printer = new Printer(options, end);
   const client = openClient(DetectionServiceClient, options.address);
   try {
-    for (let waitMs = FIRST_RETRY_MS; !stop.signal.aborted; waitMs = Math.min(waitMs * 2, LONGEST_RETRY_MS)) {
+    for (let waitMs = FIRST_RETRY_MS; !isStopped(); waitMs = Math.min(waitMs * 2, LONGEST_RETRY_MS)) {
       const before = printer.printed;
       const error = await subscribe(client, request, options.address, stop.signal, (response) => {
         printer.print(response);
       });
-      if (stop.signal.aborted) break;
+      if (isStopped()) break;
       if (error !== undefined && error.code !== 'SERVICE_UNREACHABLE' && error.code !== 'SHUTTING_DOWN') throw error;
       if (printer.printed > before) waitMs = FIRST_RETRY_MS;
       const why = error === undefined ? `sink at ${options.address}: ended the subscription` : describeError(error);
@@ -127,7 +128,7 @@ class Printer {
   }
 }
 
-function collect(value: string, before: string[]): string[] {
+function collect(value: string, before: string[] = []): string[] {
   return [...before, value];
 }
 

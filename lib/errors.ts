@@ -381,7 +381,7 @@ export const ERRORS = {
     grpc: 'UNAVAILABLE',
     exit: EXIT.unavailable,
     retryable: true,
-    remedy: 'Check that framebus runs ("framebus status") and that --address names its gRPC port.',
+    remedy: 'Check that framebus runs ("framebus up") and that --address names its gRPC port.',
   },
   SERVICE_FAILED: {
     grpc: 'INTERNAL',

@@ -1,10 +1,11 @@
+import type * as Onnx from 'onnxruntime-node';
 import type { Config } from '../../lib/config.js';
 import { messageOf, toFramebusError } from '../../lib/errors.js';
 import { ensureModelFile } from '../../models/fetch.js';
 import { findManifest } from '../../models/find.js';
 import { missing, ok, type Check } from './check.js';
 
-type Engine = typeof import('onnxruntime-node');
+type Engine = typeof Onnx;
 
 /** Whether the engine loads, and each model of the configuration with it. */
 export async function checkEngines(config: Config): Promise<Check[]> {

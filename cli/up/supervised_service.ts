@@ -2,12 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, FramebusError } from '../../lib/errors.js';
 import type { Log } from '../../lib/log.js';
 import type { ServiceKind } from '../../lib/service.js';
-import type { ProcessEnd, ServiceProcess } from '../demo/service_process.js';
+import type { ProcessEnd } from '../demo/service_process.js';
+
+/** What is needed of a service's process. */
+export interface SupervisedProcess {
+  /** Resolves when it is gone. */
+  readonly ended: Promise<ProcessEnd>;
+  signal(name: 'SIGTERM' | 'SIGKILL'): void;
+}
 
 export interface SupervisedServiceOptions {
   kind: ServiceKind;
   /** Starts the process. */
-  start: () => ServiceProcess;
+  start: () => SupervisedProcess;
   log: Log;
   /** Wait before the first restart; doubles with each. */
   initialWaitMs?: number;
@@ -36,11 +43,12 @@ export class SupervisedService {
   readonly kind: ServiceKind;
   /** Rejects with GaveUp when the service cannot be kept running; resolves after `stop`. */
   readonly done: Promise<void>;
-  readonly #start: () => ServiceProcess;
+  readonly #start: () => SupervisedProcess;
   readonly #log: Log;
   readonly #initialWaitMs: number;
+  /** Aborted by `stop` and `kill`. */
   readonly #stopping = new AbortController();
-  #process: ServiceProcess;
+  #process: SupervisedProcess;
   #wasReady = false;
 
   constructor({ kind, start, log, initialWaitMs = INITIAL_WAIT_MS }: SupervisedServiceOptions) {
@@ -78,15 +86,19 @@ export class SupervisedService {
     for (let waitMs = this.#initialWaitMs; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
       const startedAtMs = performance.now();
       const end = await this.#process.ended;
-      if (this.#stopping.signal.aborted) return;
+      if (this.#isStopping()) return;
       this.#giveUpOn(end);
       if (performance.now() - startedAtMs > GOOD_LIFE_MS) waitMs = this.#initialWaitMs;
       const how = end.signal === null ? `exit code ${end.code}` : end.signal;
       this.#log.warn(`${this.kind} has ended (${how}); starting it again in ${waitMs / 1_000} s`);
       await sleep(waitMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
-      if (this.#stopping.signal.aborted) return;
+      if (this.#isStopping()) return;
       this.#process = this.#start();
     }
+  }
+
+  #isStopping(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
   /** Throws GaveUp when starting again would end the same way. */

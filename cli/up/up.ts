@@ -88,12 +88,11 @@ export class Up {
   /** Starts the server anew, on the same port, when it dies. */
   async #keepNats(server: NatsServer): Promise<void> {
     await server.exited;
-    for (;;) {
-      if (this.#stopping) return;
+    while (!this.#isStopping()) {
       this.#log.warn(`nats-server has ended; starting it again in ${NATS_RESTART_WAIT_MS / 1_000} s`);
       await server.close();
       await sleep(NATS_RESTART_WAIT_MS);
-      if (this.#stopping) return;
+      if (this.#isStopping()) return;
       try {
         this.#server = await NatsServer.start({ port: server.port });
         void this.#keepNats(this.#server);
@@ -102,6 +101,10 @@ export class Up {
         this.#log.error(describeError(error));
       }
     }
+  }
+
+  #isStopping(): boolean {
+    return this.#stopping;
   }
 
   #startServices(natsUrl: string): Supervisor {
