@@ -1,5 +1,6 @@
 import type { OverlayBox } from '../../native/contract.js';
 import type { Detection } from '#proto/framebus/detection/v1/detection.js';
+import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 
 /** Turn of the colour circle between two classes: neighbours end up far apart. */
 const GOLDEN_ANGLE_DEGREES = 137.508;
@@ -33,6 +34,28 @@ export function overlayBoxes(detections: readonly Detection[]): OverlayBox[] {
     .sort((a, b) => a.confidence - b.confidence)
     .map(overlayBox)
     .filter((box) => box !== null);
+}
+
+/** Boxes are drawn on for so long when nobody looks at the frames after. */
+const HOLD_NS = 400_000_000n;
+
+/**
+ * What is drawn on the frames of one stream. A frame that nobody looked at gets
+ * the boxes of the last one that was, for a moment, so that they do not flicker;
+ * its record stays empty.
+ */
+export class Overlay {
+  #boxes: OverlayBox[] = [];
+  #seenNs = 0n;
+
+  /** Boxes for a frame; call it in order. `atNs`: when the frame was decoded, monotonic. */
+  boxes(status: InferenceStatus, detections: readonly Detection[], atNs: bigint): OverlayBox[] {
+    if (status === InferenceStatus.INFERENCE_STATUS_INFERRED) {
+      this.#boxes = overlayBoxes(detections);
+      this.#seenNs = atNs;
+    }
+    return atNs - this.#seenNs <= HOLD_NS ? this.#boxes : [];
+  }
 }
 
 /** HSL (degrees, 0–1, 0–1) to 0xRRGGBB; the formula of CSS Color 4. */

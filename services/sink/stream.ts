@@ -2,7 +2,7 @@ import type { FrameLease, Viewer, ViewerEvent } from '../../native/contract.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
-import { overlayBoxes } from './overlay.js';
+import { Overlay } from './overlay.js';
 import { detectionRecord } from './record.js';
 import { ReorderWindow, type Position } from './reorder.js';
 import type { EncodedPicture, Picture, Snapshot } from './stream_output.js';
@@ -57,6 +57,7 @@ export class Stream {
   readonly #publish: (record: DetectionRecord) => void;
   readonly #clock: StreamClock;
   readonly #window: ReorderWindow<Received>;
+  readonly #overlay = new Overlay();
   /** lossless: pictures that wait for room in the encoder, in order; bounded by the pool. */
   readonly #waiting: Picture[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -165,13 +166,14 @@ export class Stream {
   #deliver({ result, frame, lease }: Received): void {
     const record = detectionRecord(result, frame, this.#clock.monotonicNs());
     this.#publish(record);
+    const { decodedMonotonicNs } = frame;
+    const boxes = this.#overlay.boxes(result.status, result.detections, decodedMonotonicNs);
     if (!lease?.valid()) {
       lease?.release();
       this.#books.dropped('stale');
       return;
     }
-    const boxes = overlayBoxes(result.detections);
-    this.#draw({ lease, record, boxes, decodedMonotonicNs: frame.decodedMonotonicNs });
+    this.#draw({ lease, record, boxes, decodedMonotonicNs });
   }
 
   #draw(picture: Picture): void {

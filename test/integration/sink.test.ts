@@ -285,5 +285,9 @@ describe('sink', () => {
     const sink = rig.run();
     expect(await sink.exitCode()).toBe(69);
     expect(sink.stderr).toContain(`sink.grpc.port: 127.0.0.1:${port} is in use`);
+    const other = (await SinkRig.start(['gate'], { rtsp: port })).run();
+    expect(await other.exitCode()).toBe(69);
+    expect(other.stderr).toContain(`${port}`);
+    expect(other.stderr).toContain('RTSP_PORT_IN_USE');
   });
 });

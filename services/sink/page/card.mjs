@@ -174,7 +174,9 @@ export class Card {
     const id = encodeURIComponent(this.#id);
     const snapshot = element('a', '', 'Snapshot (JPEG)');
     snapshot.href = `streams/${id}/snapshot.jpg`;
-    const rtsp = element('code', '', `${addresses.rtsp ?? ''}/${id}`);
+    // A server that listens on all addresses is reached by the one that brought us here.
+    const server = (addresses.rtsp ?? '').replace(/\/\/(0\.0\.0\.0|\[::\]):/, `//${location.hostname}:`);
+    const rtsp = element('code', '', `${server}/${id}`);
     const links = [snapshot, ...(addresses.rtsp ? [rtsp] : [])].map((link) => {
       const item = element('li');
       item.append(link);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { classColor, overlayBoxes } from '../../../services/sink/overlay.js';
+import { classColor, Overlay, overlayBoxes } from '../../../services/sink/overlay.js';
+import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { Detection } from '#proto/framebus/detection/v1/detection.js';
 
 const detection = (label: string, confidence: number, classId = 0): Detection => ({
@@ -51,5 +52,27 @@ describe('classColor', () => {
         expect(distance).toBeGreaterThan(40);
       }
     }
+  });
+});
+
+describe('Overlay', () => {
+  const MS = 1_000_000n;
+  const { INFERENCE_STATUS_INFERRED: INFERRED, INFERENCE_STATUS_SUPERSEDED: SUPERSEDED } = InferenceStatus;
+
+  it('keeps the boxes for a moment on frames that nobody looked at', () => {
+    const overlay = new Overlay();
+    expect(overlay.boxes(SUPERSEDED, [], 0n)).toEqual([]);
+    const boxes = overlay.boxes(INFERRED, [detection('person', 0.9)], 100n * MS);
+    expect(boxes).toHaveLength(1);
+    expect(overlay.boxes(SUPERSEDED, [], 200n * MS)).toEqual(boxes);
+    expect(overlay.boxes(SUPERSEDED, [], 500n * MS)).toEqual(boxes);
+    expect(overlay.boxes(SUPERSEDED, [], 501n * MS)).toEqual([]);
+  });
+
+  it('drops them at once when somebody looked and saw nothing', () => {
+    const overlay = new Overlay();
+    overlay.boxes(INFERRED, [detection('person', 0.9)], 0n);
+    expect(overlay.boxes(INFERRED, [], 100n * MS)).toEqual([]);
+    expect(overlay.boxes(SUPERSEDED, [], 200n * MS)).toEqual([]);
   });
 });
