@@ -37,11 +37,11 @@ export class SetupFailed extends Error {}
  *   `force`: do the work even when nothing has changed; `verbose`: output to the terminal
  */
 export async function runSteps(steps, { signal, force = false, verbose = false }) {
-  const startedAt = performance.now();
   const release = await takeLock(path.join(stateDirectory, 'lock'), {
     signal,
     onWait: () => process.stderr.write('waiting for another set-up in this folder to end …\n'),
   });
+  const startedAt = performance.now();
   try {
     for (const step of steps) await runStep(step, { signal, force, verbose });
   } finally {
