@@ -41,7 +41,8 @@ export function callError(error: ServiceError, address: string): FramebusError {
     const { remedy } = ERRORS[code];
     return new FramebusError(code, error.details.replace(`. ${remedy}`, ''), { cause: error });
   }
-  if (error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED) {
+  // CANCELLED that we have not asked for: a server that ends cuts the calls which do not.
+  if ([status.UNAVAILABLE, status.DEADLINE_EXCEEDED, status.CANCELLED].includes(error.code)) {
     const why = /ECONNREFUSED/.test(error.details) ? 'connection refused' : error.details;
     return new FramebusError('SERVICE_UNREACHABLE', `sink at ${address}: ${why}`, { cause: error });
   }
