@@ -48,7 +48,7 @@ export default tseslint.config(
   },
   { files: ['cli/**/*.ts', 'bench/**/*.ts'], rules: { 'no-console': 'off' } },
   {
-    files: ['**/main.ts', 'lib/config.ts', 'lib/config/*.ts', 'cli/**/*.ts', 'bench/**/*.ts', 'test/**/*.ts'],
+    files: ['**/main.ts', 'lib/config.ts', 'lib/config/*.ts', 'lib/onnx_telemetry.ts', 'cli/**/*.ts', 'bench/**/*.ts', 'test/**/*.ts'],
     rules: { 'no-restricted-properties': 'off' },
   },
   {

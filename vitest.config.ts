@@ -25,6 +25,8 @@ export default defineConfig({
     alias: [{ find: /^#proto\/(.*)\.js$/, replacement: path.join(root, 'gen', '$1.ts') }],
   },
   test: {
+    // As lib/onnx_telemetry.ts does for the services.
+    env: { ORT_DISABLE_TELEMETRY: '1' },
     projects: [
       {
         extends: true,

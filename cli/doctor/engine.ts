@@ -1,6 +1,7 @@
 import type * as Onnx from 'onnxruntime-node';
 import type { Config } from '../../lib/config.js';
 import { messageOf, toFramebusError } from '../../lib/errors.js';
+import { disableOnnxTelemetry } from '../../lib/onnx_telemetry.js';
 import { ensureModelFile } from '../../models/fetch.js';
 import { findManifest } from '../../models/find.js';
 import { missing, ok, type Check } from './check.js';
@@ -12,6 +13,7 @@ export async function checkEngines(config: Config): Promise<Check[]> {
   const names = new Set(config.streams.flatMap(({ model }) => (model === null ? [] : [model])));
   let engine: Engine | undefined;
   const checks: Check[] = [];
+  disableOnnxTelemetry();
   try {
     engine = await import('onnxruntime-node');
     checks.push(ok('inference', 'onnxruntime', engine.env.versions.node ?? engine.env.versions.common));

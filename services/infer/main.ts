@@ -1,4 +1,7 @@
+import { disableOnnxTelemetry } from '../../lib/onnx_telemetry.js';
 import { runService } from '../../lib/service.js';
 import { startInfer } from './infer.js';
+
+disableOnnxTelemetry();
 
 process.exitCode = await runService('infer', startInfer, { argv: process.argv.slice(2) });

@@ -12,7 +12,7 @@ const FLOWING_WITHIN_MS = 90_000;
 /** The demo with a temporary folder of its own, so that what it leaves can be seen. */
 function demo(...args: string[]): { process: TestProcess; folder: string } {
   const folder = tempFolder();
-  const env = { TMPDIR: folder, NATS_URL: undefined, XDG_RUNTIME_DIR: folder };
+  const env = { TMPDIR: folder, NATS_URL: undefined, XDG_RUNTIME_DIR: undefined };
   return { process: runNode(['dist/cli/main.js', 'demo', ...args], { env }), folder };
 }
 
