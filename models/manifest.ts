@@ -51,6 +51,8 @@ export interface YoloxDecoderOptions {
   strides: number[];
   /** Whether the graph applies grid, stride and exp itself (`--decode_in_inference`). */
   decoded: boolean;
+  /** Report every class of a box above its threshold, not the best one only. */
+  multiLabel: boolean;
 }
 
 /** Channels [N,4+C,cells]. */
@@ -58,6 +60,7 @@ export interface Yolov8DecoderOptions {
   kind: 'yolov8';
   output: string;
   strides: number[];
+  multiLabel: boolean;
 }
 
 export type DecoderOptions = SsdDecoderOptions | YoloxDecoderOptions | Yolov8DecoderOptions;
@@ -183,8 +186,8 @@ function toDecoder(raw: ManifestFile['decoder']): DecoderOptions {
     case 'ssd':
       return { kind: raw.kind, boxes: raw.boxes, scores: raw.scores, boxOrder: raw.box_order };
     case 'yolox':
-      return { kind: raw.kind, output: raw.output, strides: raw.strides, decoded: raw.decoded };
+      return { kind: raw.kind, output: raw.output, strides: raw.strides, decoded: raw.decoded, multiLabel: raw.multi_label };
     case 'yolov8':
-      return { kind: raw.kind, output: raw.output, strides: raw.strides };
+      return { kind: raw.kind, output: raw.output, strides: raw.strides, multiLabel: raw.multi_label };
   }
 }

@@ -55,6 +55,9 @@ const strides = z.array(integer(1, 1024)).min(1).default([8, 16, 32]);
 /** Channels of the model where the last ones have no label. */
 const classes = integer(1, 100_000).optional();
 
+/** Report every class of a box above its threshold, not the best one only. */
+const multi_label = z.boolean().default(false);
+
 const decoder = z.discriminatedUnion(
   'kind',
   [
@@ -65,8 +68,8 @@ const decoder = z.discriminatedUnion(
       box_order: z.enum(['yxyx', 'xyxy']),
       classes,
     }),
-    z.strictObject({ kind: z.literal('yolox'), output: text, strides, decoded: z.boolean(), classes }),
-    z.strictObject({ kind: z.literal('yolov8'), output: text, strides, classes }),
+    z.strictObject({ kind: z.literal('yolox'), output: text, strides, decoded: z.boolean(), multi_label, classes }),
+    z.strictObject({ kind: z.literal('yolov8'), output: text, strides, multi_label, classes }),
   ],
   { error: (issue) => `must name a decoder as kind: ssd, yolox or yolov8; is ${show(issue.input)}` },
 );

@@ -26,11 +26,25 @@ export function decodeYolov8(channels: Float32Array, best: BestClasses, threshol
   for (let cell = 0; cell < cells; cell++) {
     const score = best.scores[cell] as number;
     const index = best.classes[cell] as number;
-    if (!(score > (thresholds[index] as number))) continue;
-    const [x, y] = [channels[cell] as number, channels[cells + cell] as number];
-    const [w, h] = [channels[2 * cells + cell] as number, channels[3 * cells + cell] as number];
-    into.push(x - w / 2, y - h / 2, x + w / 2, y + h / 2, score, index);
+    if (score > (thresholds[index] as number)) pushCell(channels, cells, cell, score, index, into);
   }
+}
+
+/** As `decodeYolov8`, but every class above its threshold is reported, not the best one only. */
+export function decodeYolov8MultiLabel(channels: Float32Array, cells: number, thresholds: Float64Array, into: Candidates): void {
+  for (const [index, threshold] of thresholds.entries()) {
+    const offset = (4 + index) * cells;
+    for (let cell = 0; cell < cells; cell++) {
+      const score = channels[offset + cell] as number;
+      if (score > threshold) pushCell(channels, cells, cell, score, index, into);
+    }
+  }
+}
+
+function pushCell(channels: Float32Array, cells: number, cell: number, score: number, index: number, into: Candidates): void {
+  const [x, y] = [channels[cell] as number, channels[cells + cell] as number];
+  const [w, h] = [channels[2 * cells + cell] as number, channels[3 * cells + cell] as number];
+  into.push(x - w / 2, y - h / 2, x + w / 2, y + h / 2, score, index);
 }
 
 /** Walks channel by channel, in the order of memory. */
@@ -70,7 +84,10 @@ export class Yolov8Decoder implements Decoder {
 
   decode(outputs: OutputTensors, frame: number, thresholds: Float64Array, into: Candidates): void {
     const { data } = outputOf(outputs, this.#options.output);
-    const size = (4 + thresholds.length) * this.#best.scores.length;
-    decodeYolov8(data.subarray(frame * size, (frame + 1) * size), this.#best, thresholds, into);
+    const cells = this.#best.scores.length;
+    const size = (4 + thresholds.length) * cells;
+    const channels = data.subarray(frame * size, (frame + 1) * size);
+    if (this.#options.multiLabel) decodeYolov8MultiLabel(channels, cells, thresholds, into);
+    else decodeYolov8(channels, this.#best, thresholds, into);
   }
 }

@@ -14,6 +14,8 @@ export interface YoloxFrame {
   strides: readonly number[];
   /** Whether the graph itself has applied grid, stride and exp. */
   decoded: boolean;
+  /** Report every class above its threshold, not the best one only. */
+  multiLabel: boolean;
 }
 
 /** Number of cells of all grids. */
@@ -26,7 +28,7 @@ export function cellCount(width: number, height: number, strides: readonly numbe
  * · best class. Source: YOLOX, `demo_postprocess` of its ONNX example.
  */
 export function decodeYolox(frame: YoloxFrame, thresholds: Float64Array, into: Candidates): void {
-  const { rows, width, height, strides, decoded } = frame;
+  const { rows, width, height, strides } = frame;
   const columns = 5 + thresholds.length;
   const lowest = Math.min(...thresholds);
   let offset = 0;
@@ -37,20 +39,34 @@ export function decodeYolox(frame: YoloxFrame, thresholds: Float64Array, into: C
         const objectness = rows[offset + 4] as number;
         // A class's score is at most 1, so the product cannot pass.
         if (!(objectness > lowest)) continue;
-        const best = bestClass(rows, offset + 5, thresholds.length);
-        const score = objectness * (rows[offset + 5 + best] as number);
-        if (!(score > (thresholds[best] as number))) continue;
-        let [x, y, w, h] = [rows[offset] as number, rows[offset + 1] as number, rows[offset + 2] as number, rows[offset + 3] as number];
-        if (!decoded) {
-          x = (x + column) * stride;
-          y = (y + row) * stride;
-          w = Math.exp(w) * stride;
-          h = Math.exp(h) * stride;
+        if (frame.multiLabel) {
+          for (let index = 0; index < thresholds.length; index++) pushCell(frame, offset, index, thresholds, { column, row, stride }, into);
+        } else {
+          pushCell(frame, offset, bestClass(rows, offset + 5, thresholds.length), thresholds, { column, row, stride }, into);
         }
-        into.push(x - w / 2, y - h / 2, x + w / 2, y + h / 2, score, best);
       }
     }
   }
+}
+
+function pushCell(
+  { rows, decoded }: YoloxFrame,
+  offset: number,
+  index: number,
+  thresholds: Float64Array,
+  { column, row, stride }: { column: number; row: number; stride: number },
+  into: Candidates,
+): void {
+  const score = (rows[offset + 4] as number) * (rows[offset + 5 + index] as number);
+  if (!(score > (thresholds[index] as number))) return;
+  let [x, y, w, h] = [rows[offset] as number, rows[offset + 1] as number, rows[offset + 2] as number, rows[offset + 3] as number];
+  if (!decoded) {
+    x = (x + column) * stride;
+    y = (y + row) * stride;
+    w = Math.exp(w) * stride;
+    h = Math.exp(h) * stride;
+  }
+  into.push(x - w / 2, y - h / 2, x + w / 2, y + h / 2, score, index);
 }
 
 function bestClass(rows: Float32Array, from: number, classes: number): number {
@@ -83,8 +99,8 @@ export class YoloxDecoder implements Decoder {
     const { data } = outputOf(outputs, this.#options.output);
     const size = this.#cells * (5 + thresholds.length);
     const { width, height } = this.#manifest.input;
-    const { strides, decoded } = this.#options;
+    const { strides, decoded, multiLabel } = this.#options;
     const rows = data.subarray(frame * size, (frame + 1) * size);
-    decodeYolox({ rows, width, height, strides, decoded }, thresholds, into);
+    decodeYolox({ rows, width, height, strides, decoded, multiLabel }, thresholds, into);
   }
 }

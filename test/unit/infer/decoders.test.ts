@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Candidates } from '../../../services/infer/candidates.js';
 import { decodeSsd } from '../../../services/infer/decoder_ssd.js';
 import { cellCount, decodeYolox } from '../../../services/infer/decoder_yolox.js';
-import { BestClasses, decodeYolov8 } from '../../../services/infer/decoder_yolov8.js';
+import { BestClasses, decodeYolov8, decodeYolov8MultiLabel } from '../../../services/infer/decoder_yolov8.js';
 
 /** Rows as the decoder found them: x1, y1, x2, y2, score, class. */
 function rows(candidates: Candidates): number[][] {
@@ -59,10 +59,10 @@ describe('decodeYolox', () => {
   const classes = 2;
   const cells = cellCount(16, 8, strides);
 
-  function frame(cell: number, row: number[], decoded = false) {
+  function frame(cell: number, row: number[], decoded = false, multiLabel = false) {
     const all = new Float32Array(cells * (5 + classes));
     all.set(row, cell * (5 + classes));
-    return { rows: all, width: 16, height: 8, strides, decoded };
+    return { rows: all, width: 16, height: 8, strides, decoded, multiLabel };
   }
 
   it('counts the cells of all grids', () => {
@@ -101,6 +101,15 @@ describe('decodeYolox', () => {
     expectRows(found, [[-2, -2, 2, 2, 0.7, 1]]);
   });
 
+  it('reports every class above its threshold when the manifest says so', () => {
+    const found = new Candidates();
+    decodeYolox(frame(0, [0, 0, 0, 0, 0.5, 0.6, 0.8], false, true), Float64Array.of(0.29, 0.3), found);
+    expectRows(found, [
+      [-2, -2, 2, 2, 0.3, 0],
+      [-2, -2, 2, 2, 0.4, 1],
+    ]);
+  });
+
   it('takes the first of two equal classes', () => {
     const found = new Candidates();
     decodeYolox(frame(0, [0, 0, 0, 0, 1, 0.5, 0.5]), Float64Array.of(0.3, 0.3), found);
@@ -125,6 +134,14 @@ describe('decodeYolov8', () => {
     expectRows(found, [
       [8, 4, 12, 6, 0.8, 1],
       [16, 10, 24, 20, 0.9, 0],
+    ]);
+    found.clear();
+    decodeYolov8MultiLabel(channels, 3, Float64Array.of(0.15, 0.25), found);
+    expectRows(found, [
+      [8, 4, 12, 6, 0.2, 0],
+      [16, 10, 24, 20, 0.9, 0],
+      [8, 4, 12, 6, 0.8, 1],
+      [16, 10, 24, 20, 0.3, 1],
     ]);
     // The scratch arrays of the frame before must not show through.
     found.clear();

@@ -16,7 +16,7 @@ describe('what a decoder refuses', () => {
 
   it('does not take another decoder for its own because the numbers are the same', () => {
     const base = findManifest('yolox-nano-640');
-    const v8 = createDecoder({ ...base, decoder: { kind: 'yolov8', output: 'output', strides: [8, 16, 32] } });
+    const v8 = createDecoder({ ...base, decoder: { kind: 'yolov8', output: 'output', strides: [8, 16, 32], multiLabel: false } });
     expect(() => v8.check(outputs({ output: [1, 8400, 85] }), 1)).toThrow('is [1, 8400, 85], decoder yolov8 expects [1, 84, 8400]');
     expect(() => v8.check(outputs({ output: [2, 84, 8400] }), 2)).not.toThrow();
   });
