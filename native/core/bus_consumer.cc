@@ -76,7 +76,8 @@ class SocketBusConsumer final : public BusConsumer, private LinkListener {
 
   const BusConsumerOptions options_;
   const Listener listener_;
-  UniqueFd stop_;
+  std::mutex close_mutex_;
+  UniqueFd stop_;  // Readable from the start of close().
 
   mutable std::mutex mutex_;
   bool closed_ = false;
@@ -158,6 +159,8 @@ void SocketBusConsumer::link_gone(const std::string& producer, const std::string
 }
 
 void SocketBusConsumer::close() {
+  const std::lock_guard closing(close_mutex_);
+  if (!stop_) return;
   decltype(doors_) doors;
   decltype(pools_) unmapped;
   {
@@ -172,6 +175,7 @@ void SocketBusConsumer::close() {
     const std::lock_guard lock(door->mutex);  // An attach on its way has noticed the stop.
     door->link.reset();                       // Joins its thread.
   }
+  stop_.reset();  // Whoever attaches from here on sees closed_ first.
 }
 
 }  // namespace
