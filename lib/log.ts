@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
-import { FramebusError } from './errors.js';
+import { codeOf, FramebusError, isErrorCode, toFramebusError } from './errors.js';
 
 export type Log = pino.Logger;
 
@@ -32,8 +32,9 @@ export function redactUrl(text: string): string {
 /** Shows an error in a log line: a stack only for those that are mistakes of ours. */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  if (error instanceof FramebusError) {
-    return { code: error.code, message: error.message, remedy: error.remedy };
+  if (error instanceof FramebusError || isErrorCode(codeOf(error))) {
+    const { code, message, remedy } = toFramebusError(error);
+    return { code, message, remedy };
   }
   return pino.stdSerializers.err(error);
 }

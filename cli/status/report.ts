@@ -11,9 +11,13 @@ const STREAM_STATES: Readonly<Record<StreamState, string>> = {
   [StreamState.STREAM_STATE_FAILED]: 'failed',
 };
 
+/** The way of a frame. */
+const ORDER = ['ingest', 'infer', 'sink'];
+
 /** What services say of themselves, for people. */
-export function statusReport(services: readonly ServiceStatus[]): string {
+export function statusReport(all: readonly ServiceStatus[]): string {
   const head = ['service', 'state', 'CPU', 'memory', 'addresses'];
+  const services = all.toSorted((a, b) => ORDER.indexOf(a.service) - ORDER.indexOf(b.service));
   const rows = services.map((service) => [
     `${service.service} ${service.instance}`,
     stateWord(service.state),
@@ -25,8 +29,8 @@ export function statusReport(services: readonly ServiceStatus[]): string {
   const streamHead = ['stream', 'in', 'state', 'size', 'frames in', 'inferred', 'out', 'p50', 'p99', 'drops'];
   const parts = [table([head, ...rows], new Set([2, 3]))];
   if (streams.length > 0) parts.push(table([streamHead, ...streams], new Set([4, 5, 6, 7, 8])));
-  const reasons = services.flatMap(({ streams: all }) =>
-    all.filter(({ reason }) => reason !== '').map(({ streamId, reason }) => `${streamId}: ${reason}`),
+  const reasons = services.flatMap((service) =>
+    service.streams.filter(({ reason }) => reason !== '').map(({ streamId, reason }) => `${streamId}: ${reason}`),
   );
   if (reasons.length > 0) parts.push(reasons.join('\n'));
   return parts.join('\n\n');

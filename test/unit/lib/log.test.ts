@@ -61,9 +61,10 @@ test('text: one line with time, level, service, message and fields', () => {
 });
 
 test('errors of the catalogue come without a stack, others with one', () => {
-  const [known, unknown] = written({ format: 'json' }, (log) => {
+  const [known, native, unknown] = written({ format: 'json' }, (log) => {
     log.error({ err: new FramebusError('PORT_IN_USE', 'sink.http.port: taken') }, 'a');
-    log.error({ err: new TypeError('x') }, 'b');
+    log.error({ err: Object.assign(new Error('ingest-0: in use'), { code: 'BUS_IN_USE' }) }, 'b');
+    log.error({ err: new TypeError('x') }, 'c');
   })
     .trim()
     .split('\n')
@@ -73,6 +74,8 @@ test('errors of the catalogue come without a stack, others with one', () => {
     message: 'sink.http.port: taken',
     remedy: expect.stringContaining('Stop the program') as string,
   });
+  expect(native?.err).toMatchObject({ code: 'BUS_IN_USE', message: 'ingest-0: in use' });
+  expect(native?.err['stack']).toBeUndefined();
   expect(unknown?.err['stack']).toContain('log.test.ts');
 });
 
