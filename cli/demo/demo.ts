@@ -9,7 +9,7 @@ import { NatsServer } from '../nats_server.js';
 import { DemoBoard } from './board.js';
 import { demoConfiguration } from './configuration.js';
 import { Fleet } from './fleet.js';
-import { flowOf, isOver } from './flow.js';
+import { flowOf, isOver, isRunning } from './flow.js';
 import { preferredPort } from './ports.js';
 import { demoReport, type DemoAddresses, type DemoReport } from './report.js';
 import type { Screen } from './screen.js';
@@ -62,9 +62,15 @@ export class Demo {
     this.#workspace = new Workspace();
     const natsUrl = await this.#startNats(this.#workspace, signal);
     writeFileSync(this.#workspace.configFile, await this.#configuration(this.#workspace, natsUrl));
-    this.#fleet = new Fleet(this.#workspace.configFile, { NATS_URL: natsUrl }, (kind, line) => {
-      if (this.#isFlowing) this.#plan.screen.print(`${kind}: ${line}`);
+    this.#fleet = new Fleet({
+      configFile: this.#workspace.configFile,
+      environment: { NATS_URL: natsUrl },
+      onLine: (kind, line) => {
+        if (this.#isFlowing) this.#plan.screen.print(`${kind}: ${line}`);
+      },
     });
+    this.#fleet.start('infer');
+    this.#fleet.start('sink');
     await this.#untilFlowing(this.#fleet, signal);
     this.#isFlowing = true;
     this.#measuredFrom = this.#board.service('sink');
@@ -156,6 +162,8 @@ export class Demo {
     for (;;) {
       if (signal.aborted) throw new FramebusError('CANCELLED', 'demo: ended before frames flowed');
       fleet.check();
+      // Frames come last, so that none finds nobody.
+      if (isRunning(this.#board, 'infer') && isRunning(this.#board, 'sink')) fleet.start('ingest');
       const flow = flowOf(this.#board, this.#ids);
       if (flow.kind === 'failed') {
         throw new FramebusError('SOURCE_FAILED', flow.reasons.join('\n'), {

@@ -1,33 +1,30 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FramebusError } from '../../lib/errors.js';
 import { SERVICE_KINDS, type ServiceKind } from './board.js';
-import { ServiceProcess, type ProcessEnd } from './service_process.js';
+import { ServiceProcess, type ProcessEnd, type ServiceProcessOptions } from './service_process.js';
 
 /** When, after the end has begun, the next service is asked although the one before still works. */
 const PATIENCE_MS: Readonly<Record<ServiceKind, number>> = { ingest: 1_500, infer: 2_500, sink: 4_000 };
 
 /** The three services of the demo. */
 export class Fleet {
-  readonly #services: readonly ServiceProcess[];
+  readonly #options: Omit<ServiceProcessOptions, 'kind'>;
+  readonly #started = new Map<ServiceKind, ServiceProcess>();
   #isStopping = false;
 
-  /** Starts all of them at once; they find each other. */
-  constructor(
-    configFile: string,
-    environment: Readonly<Record<string, string>>,
-    onLine: (kind: ServiceKind, line: string) => void,
-  ) {
-    this.#services = SERVICE_KINDS.map(
-      (kind) =>
-        new ServiceProcess({
-          kind,
-          configFile,
-          environment,
-          onLine: (line) => {
-            onLine(kind, line);
-          },
-        }),
-    );
+  constructor(options: Omit<ServiceProcessOptions, 'kind'>) {
+    this.#options = options;
+  }
+
+  /** Starts a service, unless it has been started. */
+  start(kind: ServiceKind): void {
+    if (this.#isStopping || this.#started.has(kind)) return;
+    this.#started.set(kind, new ServiceProcess({ kind, ...this.#options }));
+  }
+
+  /** Those that were started, in the order of a frame's way. */
+  get #services(): ServiceProcess[] {
+    return SERVICE_KINDS.flatMap((kind) => this.#started.get(kind) ?? []);
   }
 
   /** Throws SERVICE_FAILED when a service has ended although nobody asked it to. */

@@ -1,5 +1,5 @@
 import { ServiceState, StreamState } from '#proto/framebus/status/v1/status.js';
-import { SERVICE_KINDS, type DemoBoard, type StreamRow } from './board.js';
+import { SERVICE_KINDS, type DemoBoard, type ServiceKind, type StreamRow } from './board.js';
 
 /** How far the demo has come on its way to the first picture. */
 export type Flow =
@@ -26,6 +26,11 @@ export function flowOf(board: DemoBoard, streams: readonly string[]): Flow {
   };
 }
 
+/** Whether a service has said that it is ready. */
+export function isRunning(board: DemoBoard, kind: ServiceKind): boolean {
+  return board.service(kind)?.state === ServiceState.SERVICE_STATE_RUNNING;
+}
+
 /** Whether all streams have come to their end. */
 export function isOver(rows: readonly StreamRow[]): boolean {
   return rows.every(
@@ -34,9 +39,7 @@ export function isOver(rows: readonly StreamRow[]): boolean {
 }
 
 function waitingText(board: DemoBoard, rows: readonly StreamRow[]): string {
-  const starting = SERVICE_KINDS.filter(
-    (kind) => board.service(kind)?.state !== ServiceState.SERVICE_STATE_RUNNING,
-  );
+  const starting = SERVICE_KINDS.filter((kind) => !isRunning(board, kind));
   if (starting.length > 0) return `Starting ${starting.join(', ')}`;
   const retrying = rows.find(({ state }) => state === StreamState.STREAM_STATE_RECONNECTING);
   if (retrying !== undefined) return `${retrying.id}: trying again: ${retrying.reason}`;

@@ -19,7 +19,7 @@ export interface ServiceProcessOptions {
   /** Added to the environment. */
   environment: Readonly<Record<string, string>>;
   /** Told each line that the service writes. */
-  onLine: (line: string) => void;
+  onLine: (kind: ServiceKind, line: string) => void;
 }
 
 /** One service as a child process that never outlives its parent. */
@@ -44,7 +44,7 @@ export class ServiceProcess {
     const keep = (line: string): void => {
       this.#lines.push(line);
       if (this.#lines.length > KEPT_LINES) this.#lines.shift();
-      onLine(line);
+      onLine(kind, line);
     };
     createInterface({ input: this.#child.stdout }).on('line', keep);
     createInterface({ input: this.#child.stderr }).on('line', keep);
