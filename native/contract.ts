@@ -79,6 +79,7 @@ export interface HeldFrame {
 export interface BusServer {
   /** Number of consumers attached now, by group. */
   consumers(): Record<string, number>;
+  /** Disconnects all consumers and frees the name. */
   close(): Promise<void>;
 }
 
@@ -265,12 +266,17 @@ export interface FrameLease {
 export interface BusConsumer {
   /**
    * Maps the pool of an epoch; resolves at once if it is mapped. Connects to the
-   * producer if needed. Rejects with BUS_UNREACHABLE, BUS_REFUSED, BUS_EPOCH_GONE.
+   * producer if needed, and waits for it for some seconds at most. Rejects with
+   * BUS_UNREACHABLE, BUS_REFUSED, BUS_EPOCH_GONE, BUS_MEMORY, BUS_CLOSED.
    */
   attach(producer: string, epoch: string): Promise<void>;
   /** Leases a frame; a few atomic operations, no system call. */
   lease(epoch: string, slot: number, generation: bigint): FrameLease | LeaseRefusal;
   held(): number;
+  /**
+   * No more leases. Those that there are stay good: the connection ends with the
+   * last of them.
+   */
   close(): Promise<void>;
 }
 

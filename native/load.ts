@@ -25,6 +25,7 @@ function projectRoot(): string {
 
 /** Where the addon lies; FRAMEBUS_ADDON names another one. */
 export function addonPath(): string {
+  // eslint-disable-next-line no-restricted-properties -- the addon is chosen before there is a configuration
   return process.env['FRAMEBUS_ADDON'] ?? join(projectRoot(), 'native', 'build', 'framebus.node');
 }
 

@@ -65,8 +65,10 @@ inline void let_go(std::atomic<uint64_t>& lane, uint64_t generation) {
 
 // Consumer: whether the pixels of a leased generation are still in the slot.
 inline bool still_holds(const std::atomic<uint64_t>& slot, uint64_t generation) {
-  // Pixels read before this call must not be read after it instead.
-  std::atomic_signal_fence(std::memory_order_acquire);
+#ifndef __SANITIZE_THREAD__  // Which knows no fences, and needs none here.
+  // As in a seqlock: pixels read before this call must not be read after it instead.
+  std::atomic_thread_fence(std::memory_order_acquire);
+#endif
   const SlotWord word = SlotWord::unpack(slot.load(std::memory_order_seq_cst));
   return word.generation == generation &&
          (word.state == SlotState::kPublished || word.state == SlotState::kReclaiming);
