@@ -25,6 +25,7 @@ export interface PipelineOptions {
   ingest?: Yaml;
   infer?: Yaml;
   sink?: Yaml;
+  models?: Yaml;
 }
 
 const ANY_PORT = { host: '127.0.0.1', port: 0 };
@@ -52,6 +53,7 @@ export class Pipeline {
       ingest: { http: ANY_PORT, ...options.ingest },
       infer: { http: ANY_PORT, ...options.infer },
       sink: { http: ANY_PORT, grpc: ANY_PORT, rtsp: ANY_PORT, ...options.sink },
+      ...(options.models === undefined ? {} : { models: options.models }),
       ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
       streams: options.streams,
     });
