@@ -13,6 +13,8 @@ const MAX_REMEMBERED = 64;
 export interface FrameLeaserListener {
   /** A result, with its frame when that could be leased; in the order of arrival per pool. */
   received(received: Received): void;
+  /** A pool is attached; it took so long, and so many results waited for it. */
+  attached(producer: string, epoch: string, ms: number, waited: number): void;
   /** A pool could not be attached; its frames come without picture for now. */
   attachFailed(producer: string, epoch: string, error: unknown): void;
   /** A frame was there, but the consumer holds as many as it may. */
@@ -72,9 +74,11 @@ export class FrameLeaser {
   }
 
   async #attach(producer: string, epoch: string, waiting: Omit<Received, 'lease'>[]): Promise<void> {
+    const startedMs = this.#nowMs();
     try {
       await this.#consumer.attach(producer, epoch);
       this.#unready.delete(epoch);
+      this.#listener.attached(producer, epoch, this.#nowMs() - startedMs, waiting.length);
     } catch (error) {
       const gone = codeOf(error) === 'BUS_EPOCH_GONE';
       this.#remember(epoch, gone ? Infinity : this.#nowMs() + RETRY_MS);

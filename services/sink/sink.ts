@@ -171,6 +171,9 @@ class Sink implements Service {
         received: (received) => {
           this.#streams.receive(received);
         },
+        attached: (producer, epoch, ms, waited) => {
+          log.info({ producer, epoch, ms: Math.round(ms), waited }, 'pool attached');
+        },
         attachFailed: (producer, epoch, error) => {
           const skipped = this.#limit.take(producer);
           if (skipped === null) return;

@@ -113,7 +113,8 @@ function summarize(id: string, all: Contribution[]): StreamSummary {
     fpsInferred: rate(sink, 'framesInferred'),
     fpsOut: rate(sink, 'framesOut'),
     latency: latest?.latency ?? null,
-    drops: countersOf(all, (stream) => stream.drops),
+    // What infer drops, ingest has accounted for, or the sink hears of as a result.
+    drops: countersOf([...from('ingest'), ...sink], (stream) => stream.drops),
     detections: countersOf(sink, (stream) => stream.detections),
   };
 }

@@ -48,17 +48,16 @@ function chip(text, count, color) {
   return item;
 }
 
-/** What was seen, by class: number and best confidence. */
+/** What was seen, by class: how many, or how certain the only one is. */
 function sentence(items) {
   const classes = new Map();
   for (const { label, confidence } of items) {
-    const { count, best } = classes.get(label) ?? { count: 0, best: 0 };
-    classes.set(label, { count: count + 1, best: Math.max(best, confidence) });
+    const { count } = classes.get(label) ?? { count: 0 };
+    classes.set(label, { count: count + 1, confidence });
   }
-  const parts = [...classes].map(([label, { count, best }]) => {
-    const times = count > 1 ? `${count} × ` : '';
-    return `${times}${label} ${Math.round(best * 100)} %`;
-  });
+  const parts = [...classes].map(([label, { count, confidence }]) =>
+    count > 1 ? `${count} × ${label}` : `${label} ${Math.round(confidence * 100)} %`,
+  );
   return parts.join(', ');
 }
 

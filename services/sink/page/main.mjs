@@ -48,6 +48,7 @@ function chooseLive() {
 function layout() {
   const alone = chosen();
   document.body.classList.toggle('alone', alone !== null);
+  document.body.classList.toggle('single', cards.size === 1);
   for (const [id, card] of cards) {
     card.root.hidden = alone !== null && id !== alone;
     const open = card.root.querySelector('.open');

@@ -124,7 +124,8 @@ export class Player {
         watchdog = setTimeout(stop, SILENCE_MS);
         await append(buffer, value, connection.signal);
         await this.#forgetPast(buffer, connection.signal);
-        if (this.#video.paused) await this.#video.play().catch(() => {});
+        // Not awaited: it plays only when more has been read.
+        if (this.#video.paused) this.#video.play().catch(() => {});
       }
     } finally {
       signal.removeEventListener('abort', stop);

@@ -45,6 +45,7 @@ function rig() {
     },
     {
       received: ({ frame, lease }) => out.push(`${frame.epoch?.uuid}${frame.seq}${lease ? '' : '-'}`),
+      attached: () => undefined,
       attachFailed: () => counts.failed++,
       quotaReached: () => counts.quota++,
     },

@@ -48,6 +48,8 @@ describe('StreamSummaries', () => {
     summaries.hear(ingest(1, 30));
     summaries.hear(sink(1, 20));
     summaries.hear(ingest(2, 60, { drops: { superseded: 4n, pool_exhausted: 1n } }));
+    const infer = ServiceStatus.fromPartial({ service: 'infer', streams: [{ streamId: 'gate', drops: { stale: 9n } }] });
+    summaries.hear(infer);
     summaries.hear(sink(2, 44, { drops: { superseded: 3n, late: 2n } }));
     expect(summaries.streams()).toEqual([
       {
