@@ -68,8 +68,8 @@ export class Screen {
   }
 
   #erase(): void {
-    // Up over the block, then everything below the cursor away.
-    if (this.#block.length > 0) this.#out.write(`\x1b[${this.#block.length}A\x1b[0J`);
+    // To the line's start (a Ctrl-C leaves "^C" there), up over the block, all below away.
+    if (this.#block.length > 0) this.#out.write(`\r\x1b[${this.#block.length}A\x1b[0J`);
     this.#block = [];
   }
 

@@ -8,7 +8,7 @@ class Terminal {
   lines: string[] = [''];
 
   write(text: string): boolean {
-    const moved = text.replace(/^\x1b\[(\d+)A\x1b\[0J/, (_, up: string) => {
+    const moved = text.replace(/^\r\x1b\[(\d+)A\x1b\[0J/, (_, up: string) => {
       this.lines = [...this.lines.slice(0, this.lines.length - 1 - Number(up)), ''];
       return '';
     });
