@@ -13,7 +13,10 @@ namespace framebus {
 // Boxes: ISO/IEC 14496-12. Not thread-safe.
 class Mp4Stream {
  public:
-  // `init`: ftyp and moov; otherwise one fragment, moof and mdat.
+  // `init`: ftyp and moov; otherwise one fragment, moof and mdat. The init
+  // segment is given a duration of a day: without one Chromium takes the stream
+  // for a conference call, renders it in its low-delay mode and drops most
+  // pictures once a single one came late. Players extend it when it is not enough.
   using OnSegment = std::function<void(bool init, std::vector<uint8_t> data)>;
 
   explicit Mp4Stream(OnSegment on_segment) : on_segment_(std::move(on_segment)) {}
