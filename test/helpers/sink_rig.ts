@@ -20,6 +20,8 @@ import { runNode, type TestProcess } from './process.js';
 import { tempFile, tempFolder } from './temp.js';
 
 const PRODUCER = 'ingest-0';
+/** Name of the stream whose mode is lossless. */
+export const LOSSLESS = 'lossless';
 /** Frames per second of every test stream. */
 const FPS = 25;
 
@@ -64,6 +66,16 @@ export function detectionsOf(seq: bigint): Detection[] {
 /** When the results of a frame are sent, in milliseconds from now; empty: never. */
 export type Plan = (seq: bigint) => number[];
 
+export interface PlayOptions {
+  width?: number;
+  height?: number;
+  fps?: number;
+  /** Frames to play; without end by default. */
+  count?: number;
+  /** Wait for a free slot, as a lossless file does. */
+  wait?: boolean;
+}
+
 /** Publishes frames in the bus as ingest does, and answers for each as infer does. */
 export class TestProducer {
   /** Frames that found no slot. */
@@ -82,22 +94,27 @@ export class TestProducer {
     onTestFinished(() => this.close());
   }
 
-  /** Begins a new epoch of a stream, 25 frames a second; returns how to end it. */
-  play(streamId: string, width = 320, height = 240, firstSeq = 0): () => void {
+  /** Begins a new epoch of a stream; returns how to end it. */
+  play(streamId: string, options: PlayOptions = {}): () => void {
+    const { width = 320, height = 240, fps = FPS, count = Infinity, wait = false } = options;
     const format = frameFormat(width, height);
     const pool = createProducerPool(this.#server, { streamId, format, slots: 16, groups: ['sink'] });
     this.#pools.add(pool);
     const startedNs = monotonicNs();
-    let seq = firstSeq;
+    let seq = 0;
     let missing = 0;
     const timer = setInterval(() => {
+      if (seq >= count) return;
       const slot = pool.acquire(false);
-      const number = seq++;
       if (!slot) {
+        // A file waits for a slot; a camera goes on.
+        if (wait) return;
+        seq++;
         missing++;
         this.missing++;
         return;
       }
+      const number = seq++;
       paint(slot.planes(), number);
       const decodedMonotonicNs = monotonicNs();
       const frame = FrameDescriptor.fromPartial({
@@ -115,7 +132,7 @@ export class TestProducer {
       });
       missing = 0;
       this.#answer(pool, frame);
-    }, 1_000 / FPS);
+    }, 1_000 / fps);
     this.#timers.add(timer);
     return () => {
       clearInterval(timer);
@@ -198,7 +215,7 @@ sink:
   rtsp: {port: ${ports.rtsp ?? 0}}
   encode: {preset: ultrafast, keyframe_interval: 1s, threads: 1}
 streams:
-${streams.map((id) => `  ${id}: {source: /clip.mp4, slots: 16}`).join('\n')}
+${streams.map((id) => `  ${id}: {source: /clip.mp4, slots: 16, mode: ${id === LOSSLESS ? 'lossless' : 'latest'}}`).join('\n')}
 `,
     );
   }

@@ -16,7 +16,7 @@ import {
 import { ServiceState, type ServiceStatus, type StreamStatus } from '#proto/framebus/status/v1/status.js';
 import { StatusServiceClient } from '#proto/framebus/status/v1/status_service.js';
 import { eventually } from '../helpers/eventually.js';
-import { SinkRig, subscribe, TestProducer } from '../helpers/sink_rig.js';
+import { LOSSLESS, SinkRig, subscribe, TestProducer } from '../helpers/sink_rig.js';
 import { tempFile } from '../helpers/temp.js';
 
 const run = promisify(execFile);
@@ -257,7 +257,7 @@ describe('sink', () => {
     await eventually('small pictures', () => all.responses.length > 20);
     const viewer = await fetch(`${addresses.page}streams/gate/live.mp4`);
     end();
-    producer.play('gate', 640, 360);
+    producer.play('gate', { width: 640, height: 360 });
     await eventually('large pictures', () => all.responses.at(-1)?.record?.width === 640);
     // The viewer of the small pictures is ended, not left hanging.
     await viewer.arrayBuffer();
@@ -272,6 +272,29 @@ describe('sink', () => {
     sink.kill('SIGTERM');
     expect(await sink.exitCode(), sink.stderr).toBe(0);
     expectBalance(await last());
+  });
+
+  test('drops pictures of a camera that the encoder cannot keep up with, never those of a file', async () => {
+    const rig = await SinkRig.start(['gate', LOSSLESS]);
+    const [live, file] = [await lastStatus(rig, 'gate'), await lastStatus(rig, LOSSLESS)];
+    const { process: sink, addresses } = await rig.sink();
+    const all = subscribe(addresses.grpc);
+    await all.started;
+    const producer = new TestProducer(rig.directory, rig.nats);
+    const large = { width: 1280, height: 720, fps: 500 };
+    producer.play('gate', large);
+    producer.play(LOSSLESS, { ...large, count: 150, wait: true });
+    const seqsOf = (id: string): number[] =>
+      all.responses.filter((r) => r.record?.streamId === id).map((r) => Number(r.record?.seq));
+    await eventually('the whole file', () => seqsOf(LOSSLESS).length >= 150, { timeoutMs: 60_000 });
+    sink.kill('SIGTERM');
+    expect(await sink.exitCode(), sink.stderr).toBe(0);
+    const [liveStatus, fileStatus] = [await live(), await file()];
+    expect(seqsOf(LOSSLESS)).toEqual(Array.from({ length: 150 }, (_, i) => i));
+    expect(fileStatus.drops).toEqual({});
+    expect(fileStatus.framesOut).toBe(150n);
+    expect(liveStatus.drops['encoder_full'] ?? 0n).toBeGreaterThan(0n);
+    expectBalance(liveStatus);
   });
 
   test('says which port is taken', async () => {

@@ -1,7 +1,7 @@
 import { Player } from './player.mjs';
 
 /** Entries of the list of latest detections. */
-const LOG_LENGTH = 12;
+const LOG_LENGTH = 8;
 
 const REASONS = {
   pool_exhausted: 'pool was full',
@@ -29,6 +29,11 @@ const STATES = {
 
 const number = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 
+const milliseconds = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+
+/** Entries of a map in an order that stays. */
+const byName = (map) => [...map].sort(([a], [b]) => a.localeCompare(b));
+
 const element = (tag, className, text) => {
   const made = document.createElement(tag);
   if (className) made.className = className;
@@ -55,7 +60,7 @@ function sentence(items) {
     const { count } = classes.get(label) ?? { count: 0 };
     classes.set(label, { count: count + 1, confidence });
   }
-  const parts = [...classes].map(([label, { count, confidence }]) =>
+  const parts = byName(classes).map(([label, { count, confidence }]) =>
     count > 1 ? `${count} × ${label}` : `${label} ${Math.round(confidence * 100)} %`,
   );
   return parts.join(', ');
@@ -111,8 +116,8 @@ export class Card {
       fpsIn: stream.fpsIn.toFixed(1),
       fpsInferred: stream.fpsInferred.toFixed(1),
       fpsOut: stream.fpsOut.toFixed(1),
-      p50: latency && latency.p99Ms > 0 ? `${Math.round(latency.p50Ms)} ms` : '–',
-      p99: latency && latency.p99Ms > 0 ? `${Math.round(latency.p99Ms)} ms` : '–',
+      p50: latency && latency.p99Ms > 0 ? milliseconds(latency.p50Ms) : '–',
+      p99: latency && latency.p99Ms > 0 ? milliseconds(latency.p99Ms) : '–',
     };
     for (const [name, text] of Object.entries(figures)) {
       this.#find(`[data-figure="${name}"]`).textContent = text;
@@ -128,7 +133,7 @@ export class Card {
       this.#colors.set(label, color);
       counts.set(label, (counts.get(label) ?? 0) + 1);
     }
-    const chips = [...counts].map(([label, count]) => chip(label, count, this.#colors.get(label)));
+    const chips = byName(counts).map(([label, count]) => chip(label, count, this.#colors.get(label)));
     this.#find('.now').replaceChildren(...(chips.length > 0 ? chips : [element('li', 'none', 'nothing')]));
     if (event.items.length > 0) this.#log(event);
   }
@@ -137,7 +142,7 @@ export class Card {
     const row = element('li');
     const time = new Date(event.captureMs).toISOString().slice(11, 23);
     row.append(element('time', '', time), element('span', 'seq', `#${event.seq}`));
-    row.append(element('span', 'what', sentence(event.items)), element('span', 'ms', `${event.latencyMs} ms`));
+    row.append(element('span', 'what', sentence(event.items)), element('span', 'ms', milliseconds(event.latencyMs)));
     const list = this.#find('.log');
     list.prepend(row);
     while (list.children.length > LOG_LENGTH) list.lastElementChild.remove();
