@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import pretty from 'pino-pretty';
-import { codeOf, FramebusError, isErrorCode, toFramebusError } from './errors.js';
+import { codeOf, FramebusError, isErrorCode, messageOf, toFramebusError } from './errors.js';
 
 export type Log = pino.Logger;
 
@@ -39,6 +39,13 @@ function serializeError(error: unknown): unknown {
   return pino.stdSerializers.err(error);
 }
 
+/** In text an error of the catalogue is a few words on the line; only others get lines of their own. */
+function shortenError(fields: Record<string, unknown>): Record<string, unknown> {
+  const { err, ...rest } = fields;
+  const code = codeOf(err);
+  return isErrorCode(code) ? { ...rest, code, cause: messageOf(err) } : fields;
+}
+
 function textStream(fd: number): ReturnType<typeof pretty> {
   return pretty({
     destination: fd,
@@ -64,7 +71,10 @@ export function createLog(options: LogOptions): Log {
         ...(options.instance === undefined ? {} : { instance: options.instance }),
       },
       timestamp: pino.stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
+      formatters: {
+        level: (label) => ({ level: label }),
+        ...(text ? { log: shortenError } : {}),
+      },
       serializers: { err: serializeError, error: serializeError },
       hooks: { streamWrite: redactUrl },
     },

@@ -11,6 +11,7 @@ import {
   type NatsConnection,
   type StreamConfig,
 } from 'nats';
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf, FramebusError, messageOf } from './errors.js';
 import { redactUrl, type Log } from './log.js';
@@ -43,14 +44,16 @@ const PING_INTERVAL_MS = 5_000;
 export async function connectNats(options: ConnectOptions): Promise<NatsConnection> {
   const { url, log, signal } = options;
   const shown = redactUrl(url);
+  const isAborted = (): boolean => signal?.aborted === true;
   for (let waitMs = FIRST_RETRY_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_RETRY_MS)) {
-    if (signal?.aborted === true) throw cancelled(shown);
+    if (isAborted()) throw cancelled(shown);
     try {
-      const nats = await connect(connectionOptions(options));
+      const nats = await connectUnlessAborted(options);
       log.info({ url: shown, server: nats.info?.version }, 'connected to NATS');
       void watch(nats, shown, log);
       return nats;
     } catch (error) {
+      if (isAborted()) throw cancelled(shown);
       if (isRefusal(error)) {
         throw new FramebusError('NATS_REFUSED', `NATS at ${shown}: ${messageOf(error)}`, { cause: error });
       }
@@ -60,6 +63,29 @@ export async function connectNats(options: ConnectOptions): Promise<NatsConnecti
       );
     }
     await sleep(waitMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
+  }
+}
+
+/** One try, given up at once when the signal comes. */
+async function connectUnlessAborted(options: ConnectOptions): Promise<NatsConnection> {
+  const connecting = connect(connectionOptions(options));
+  const { signal } = options;
+  if (signal === undefined) return connecting;
+  const stop = new AbortController();
+  const aborted = once(signal, 'abort', { signal: stop.signal }).then(
+    () => undefined,
+    () => undefined,
+  );
+  try {
+    const nats = await Promise.race([connecting, aborted]);
+    if (nats !== undefined) return nats;
+    void connecting.then(
+      (late) => late.close(),
+      () => undefined,
+    );
+    throw cancelled(redactUrl(options.url));
+  } finally {
+    stop.abort();
   }
 }
 

@@ -3,7 +3,7 @@ import type { Registry } from 'prom-client';
 import { loadConfig, type Config } from './config.js';
 import { Counters } from './counters.js';
 import { withDeadline } from './deadline.js';
-import { describeError, EXIT, exitCodeOf, FramebusError } from './errors.js';
+import { describeError, EXIT, exitCodeOf, FramebusError, toFramebusError } from './errors.js';
 import { HttpServer, type HttpRoute } from './http.js';
 import { hostPort } from './listen.js';
 import { createLog, redactUrl, type Log } from './log.js';
@@ -176,8 +176,8 @@ class Runner {
 
   /** Drains in reverse order of start, within the deadline. */
   async #end(request: StopRequest, starting: Promise<void>): Promise<number> {
-    this.#setState(ServiceState.SERVICE_STATE_DRAINING, request.reason);
     if (request.error !== undefined) this.#logFatal(request.error);
+    this.#setState(ServiceState.SERVICE_STATE_DRAINING, request.reason);
     let { exitCode } = request;
     try {
       const drained = starting.then(
@@ -186,7 +186,7 @@ class Runner {
       );
       await withDeadline(drained, DRAIN_DEADLINE_MS, `${this.#kind}: draining`);
     } catch (error) {
-      this.#log.error({ err: error }, `draining failed: ${describeError(error)}`);
+      this.#log.error({ err: error }, 'draining failed');
       if (exitCode === EXIT.ok) exitCode = EXIT.failed;
     }
     clearInterval(this.#statusTimer);
@@ -197,8 +197,10 @@ class Runner {
   }
 
   #logFatal(error: unknown): void {
-    if (error instanceof FramebusError && error.code === 'CANCELLED') return;
-    this.#log.fatal({ err: error }, describeError(error));
+    const { code } = toFramebusError(error);
+    if (code === 'CANCELLED') return;
+    // The message says it all, unless the error is a mistake of ours.
+    this.#log.fatal(code === 'INTERNAL' ? { err: error } : { code }, describeError(error));
   }
 
   async #closeNats(): Promise<void> {

@@ -12,6 +12,8 @@ export interface ServiceOptions {
   httpPort?: number;
 }
 
+const USAGE = 'Options: --config FILE, --name NAME, --http-port PORT.';
+
 /** Reads `--config FILE --name NAME --http-port PORT`. Throws USAGE. */
 export function parseServiceArguments(argv: readonly string[]): ServiceOptions {
   let values: { config?: string; name?: string; 'http-port'?: string };
@@ -25,7 +27,7 @@ export function parseServiceArguments(argv: readonly string[]): ServiceOptions {
       },
     }));
   } catch (error) {
-    throw new FramebusError('USAGE', messageOf(error), { cause: error });
+    throw new FramebusError('USAGE', messageOf(error), { cause: error, remedy: USAGE });
   }
   const { name } = values;
   if (name !== undefined && !NAME.test(name)) {

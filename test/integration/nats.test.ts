@@ -1,5 +1,7 @@
 import { RetentionPolicy, StorageType } from 'nats';
-import { describe, expect, test } from 'vitest';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NatsServer } from '../../cli/nats_server.js';
 import { connectNats, connectNatsOnce, ensureFrameStreams, isConnected, keepFrameStreams } from '../../lib/nats.js';
@@ -35,6 +37,21 @@ describe('connecting', () => {
     await eventually('a failed try', () => text().includes('trying again'));
     abort.abort();
     await expect(connecting).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
+  test('stops at once although the server accepts and says nothing', async () => {
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    onTestFinished(() => void silent.close());
+    const { port } = silent.address() as AddressInfo;
+    const abort = new AbortController();
+    const { log, lines } = captureLog();
+    const connecting = connectNats({ url: `nats://127.0.0.1:${port}`, name: 'x', log, signal: abort.signal });
+    await once(silent, 'connection');
+    abort.abort();
+    await expect(connecting).rejects.toMatchObject({ code: 'CANCELLED' });
+    // It gave up before the client's own timeout, which would have left a line.
+    expect(lines).toEqual([]);
   });
 
   test('a wrong password is no reason to try again, and is not shown', async () => {

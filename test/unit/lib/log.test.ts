@@ -60,6 +60,15 @@ test('text: one line with time, level, service, message and fields', () => {
   expect(text).toMatch(/^\[\d\d:\d\d:\d\d\.\d{3}\] WARN: ingest: camera is gone \{"stream":"gate","attempt":2\}\n$/);
 });
 
+test('in text an error of the catalogue stays on the line, another one keeps its stack', () => {
+  const [known, ...unknown] = written({ format: 'text' }, (log) => {
+    log.warn({ err: new FramebusError('PORT_IN_USE', 'sink.http.port: taken'), stream: 'gate' }, 'a');
+    log.error({ err: new TypeError('x') }, 'b');
+  }).split('\n');
+  expect(known).toMatch(/WARN: ingest: a \{"stream":"gate","code":"PORT_IN_USE","cause":"sink.http.port: taken"\}$/);
+  expect(unknown.join('\n')).toContain('log.test.ts');
+});
+
 test('errors of the catalogue come without a stack, others with one', () => {
   const [known, native, unknown] = written({ format: 'json' }, (log) => {
     log.error({ err: new FramebusError('PORT_IN_USE', 'sink.http.port: taken') }, 'a');
