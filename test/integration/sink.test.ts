@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
-import { credentials, status as grpcStatus } from '@grpc/grpc-js';
+import { credentials, makeGenericClientConstructor, status as grpcStatus, type Client } from '@grpc/grpc-js';
+import { service as healthDefinition } from 'grpc-health-check';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { encodeResult } from '../../lib/messages.js';
 import { StatusBoard } from '../../lib/status.js';
@@ -52,6 +53,23 @@ function expectBalance(status: StreamStatus): void {
   const reasons = ['late', 'duplicate', 'stale', 'encoder_full', 'encoder_failed'];
   const dropped = reasons.reduce((sum, reason) => sum + (status.drops[reason] ?? 0n), 0n);
   expect(status.framesOut + dropped, JSON.stringify(status.drops, (_, v: unknown) => String(v))).toBe(status.framesIn);
+}
+
+/** What grpc.health.v1 says of a service. */
+function health(address: string, service: string): Promise<string> {
+  const Health = makeGenericClientConstructor(healthDefinition, 'Health');
+  const client = new Health(address, credentials.createInsecure()) as unknown as Client & {
+    Check(request: object, callback: (error: Error | null, answer: { status: string }) => void): void;
+  };
+  onTestFinished(() => {
+    client.close();
+  });
+  return new Promise((resolve, reject) => {
+    client.Check({ service }, (error, answer) => {
+      if (error) reject(error);
+      else resolve(answer.status);
+    });
+  });
 }
 
 function getSnapshot(address: string, streamId: string): Promise<GetSnapshotResponse> {
@@ -211,6 +229,10 @@ describe('sink', () => {
     expect((await fetch(`${addresses.page}../../package.json`)).status).toBe(404);
     expect((await fetch(`${addresses.page}streams/gate/snapshot.jpg?quality=900`)).status).toBe(400);
 
+    for (const name of ['detection', 'snapshot', 'status']) {
+      const service = `framebus.${name}.v1.${name.charAt(0).toUpperCase()}${name.slice(1)}Service`;
+      expect(await health(addresses.grpc, service)).toBe('SERVING');
+    }
     const client = new StatusServiceClient(addresses.grpc, credentials.createInsecure());
     onTestFinished(() => {
       client.close();
