@@ -1,7 +1,8 @@
 import type { NatsConnection } from 'nats';
 import { encodeFrame, encodeResult } from '../../lib/messages.js';
+import { isConnected } from '../../lib/nats.js';
 import * as subjects from '../../lib/subjects.js';
-import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
+import type { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import type { FramePublisher } from './dispatcher.js';
@@ -32,16 +33,24 @@ export class NatsFramePublisher implements FramePublisher {
   frame(frame: FrameDescriptor): void {
     const { model, mode, streamId } = this.#options;
     if (model === null) throw new TypeError(`stream ${streamId} has no model to send frames to`);
-    const subject = 
+    const subject =
       mode === 'lossless' ? subjects.losslessFrames(model, streamId) : subjects.frames(model, streamId);
-    this.#nats.publish(subject, encodeFrame({ frame, model }));
+    this.#publish(subject, encodeFrame({ frame, model }));
   }
 
   uninferred(frame: FrameDescriptor, status: InferenceStatus, reason: string): void {
     this.#onUninferred(status);
-    this.#nats.publish(
+    this.#publish(
       subjects.results(this.#options.streamId),
       encodeResult(ResultMessage.fromPartial({ frame, status, reason })),
     );
+  }
+
+  /**
+   * Without a server a live frame goes nowhere: the client would keep it without bound,
+   * and nobody could lease it later. What a lossless stream sends is bounded by its pool.
+   */
+  #publish(subject: string, data: Uint8Array): void {
+    if (this.#options.mode === 'lossless' || isConnected(this.#nats)) this.#nats.publish(subject, data);
   }
 }
