@@ -29,6 +29,9 @@ interface Held<T> {
 /** Emitted positions remembered to tell a duplicate from a late frame. */
 const REMEMBERED = 512;
 
+/** An older epoch that comes when nothing else has for so long is the stream's new one: a clock was set back. */
+const NEW_BEGINNING_MS = 5_000;
+
 /** Negative when `a` stands before `b`. */
 export function comparePositions(a: Position, b: Position): number {
   if (a.epochCreatedNs !== b.epochCreatedNs) return a.epochCreatedNs < b.epochCreatedNs ? -1 : 1;
@@ -52,6 +55,7 @@ export class ReorderWindow<T> {
   /** Keys of the latest emitted positions, oldest first. */
   readonly #emitted = new Set<string>();
   #last: Position | null = null;
+  #acceptedMs = -Infinity;
 
   constructor(options: ReorderOptions<T>, nowMs: () => number) {
     this.#options = options;
@@ -66,11 +70,15 @@ export class ReorderWindow<T> {
   /** Takes a frame in and emits what is in order; a refused item stays the caller's. */
   push(position: Position, item: T): 'accepted' | ReorderRefusal {
     if (this.#emitted.has(keyOf(position))) return 'duplicate';
-    if (this.#last !== null && comparePositions(position, this.#last) < 0) return 'late';
+    if (this.#last !== null && comparePositions(position, this.#last) < 0) {
+      if (!this.#beginsAnew(position, this.#last)) return 'late';
+      this.#last = null;
+    }
     const at = this.#placeOf(position);
     const there = this.#held[at];
     if (there && comparePositions(there.position, position) === 0) return 'duplicate';
-    this.#held.splice(at, 0, { position, item, arrivedMs: this.#nowMs() });
+    this.#acceptedMs = this.#nowMs();
+    this.#held.splice(at, 0, { position, item, arrivedMs: this.#acceptedMs });
     this.#release();
     return 'accepted';
   }
@@ -92,6 +100,14 @@ export class ReorderWindow<T> {
   /** Emits all that waits, in order. */
   flush(): void {
     this.#emit(this.#held.length);
+  }
+
+  #beginsAnew(position: Position, last: Position): boolean {
+    return (
+      position.epochCreatedNs !== last.epochCreatedNs &&
+      this.#held.length === 0 &&
+      this.#nowMs() - this.#acceptedMs > NEW_BEGINNING_MS
+    );
   }
 
   /** Index at which the position belongs. */

@@ -147,6 +147,19 @@ describe('ReorderWindow', () => {
     expect(seqs()).toEqual([2, 5, 6, 7, 9]);
   });
 
+  it('takes an older epoch for a new beginning when nothing else has come for long', () => {
+    const { push, out, clock } = windowOf(4);
+    push(at(0, 9));
+    push(at(1, 9));
+    clock.ms = 5000;
+    expect(push(at(0, 5))).toBe('late');
+    clock.ms = 5001;
+    expect(push(at(0, 9))).toBe('duplicate');
+    expect(push(at(0, 5))).toBe('accepted');
+    expect(push(at(1, 5))).toBe('accepted');
+    expect(out.slice(2)).toEqual([at(0, 5), at(1, 5)]);
+  });
+
   it('empties on flush', () => {
     const { push, seqs, window } = windowOf(8);
     for (const seq of [0, 3, 5, 2]) push(at(seq));
