@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { FramebusError } from '../errors.js';
 import { cacheDirectory, defaultBusDirectory, modelsDirectory, type Environment } from './locations.js';
-import type { ConfigFile } from './schema.js';
+import { natsUrl, type ConfigFile } from './schema.js';
 import { toUri } from './source_uri.js';
-import type { LogFormat, LogLevel } from '../log.js';
+import { redactUrl, type LogFormat, type LogLevel } from '../log.js';
 
 /** Where to listen. */
 export interface EndpointConfig {
@@ -130,7 +130,6 @@ export interface Config {
 
 /** Fills in what depends on the machine, the environment and the file's place; `directory` is absolute. */
 export function resolveConfig(file: ConfigFile, directory: string, environment: Environment): Config {
-  const natsUrl = environment['NATS_URL'];
   return freeze({
     log: { level: file.log.level, format: logFormat(file.log.format, environment) },
     bus: {
@@ -141,7 +140,7 @@ export function resolveConfig(file: ConfigFile, directory: string, environment: 
       allowUids: file.bus.allow_uids,
       allowGids: file.bus.allow_gids,
     },
-    nats: { url: natsUrl === undefined || natsUrl === '' ? file.nats.url : natsUrl },
+    nats: { url: natsServer(file.nats.url, environment) },
     ingest: ingestConfig(file.ingest),
     infer: inferConfig(file.infer),
     sink: sinkConfig(file.sink),
@@ -152,6 +151,17 @@ export function resolveConfig(file: ConfigFile, directory: string, environment: 
     streams: Object.entries(file.streams).map(([id, stream]) =>
       streamConfig(id, stream, file.defaults, directory),
     ),
+  });
+}
+
+/** NATS_URL counts more than the file. Throws CONFIG_INVALID. */
+function natsServer(written: string, environment: Environment): string {
+  const asked = environment['NATS_URL'];
+  if (asked === undefined || asked === '') return written;
+  const parsed = natsUrl.safeParse(asked, { reportInput: true });
+  if (parsed.success) return parsed.data;
+  throw new FramebusError('CONFIG_INVALID', redactUrl(`NATS_URL: ${parsed.error.issues[0]?.message ?? 'is wrong'}`), {
+    remedy: 'Correct the environment variable (or --nats), or leave it out.',
   });
 }
 

@@ -21,7 +21,8 @@ const bus = {
 
 const NATS_SERVER = /^(nats|tls):\/\/[^\s,]+$/;
 
-const natsUrl = z.string().refine(
+/** Where NATS is; also the form of NATS_URL. */
+export const natsUrl = z.string().refine(
   (value) => value === 'embedded' || value.split(',').every((url) => NATS_SERVER.test(url.trim())),
   {
     error: (issue) =>

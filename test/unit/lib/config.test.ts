@@ -98,6 +98,17 @@ streams:
     expect(config.models.cache).toBe('/var/c');
   });
 
+  test('the environment is checked as the file is', () => {
+    expect(() => parse(WITH_STREAM, { NATS_URL: 'http://joe:secret@n' })).toThrow(
+      expect.objectContaining({
+        code: 'CONFIG_INVALID',
+        message: expect.stringMatching(/^NATS_URL: must be "embedded" or .*, is "http:\/\/\*\*\*@n"$/) as string,
+      }),
+    );
+    expect(parse(WITH_STREAM, { FRAMEBUS_LOG_FORMAT: 'text' }).log.format).toBe('text');
+    expect(() => parse(WITH_STREAM, { FRAMEBUS_LOG_FORMAT: 'xml' })).toThrow('must be auto, text or json, is "xml"');
+  });
+
   test('the bus lies in the runtime folder of the user, where there is one', () => {
     const runtime = tempFolder();
     expect(parse(WITH_STREAM, { XDG_RUNTIME_DIR: runtime }).bus.directory).toBe(join(runtime, 'framebus'));
