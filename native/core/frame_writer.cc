@@ -88,7 +88,15 @@ void FrameWriter::interrupt() {
 
 void FrameWriter::resume() {
   const std::lock_guard lock(wait_mutex_);
-  interrupted_ = false;
+  interrupted_ = shut_;
+}
+
+void FrameWriter::shut() {
+  {
+    const std::lock_guard lock(wait_mutex_);
+    shut_ = true;
+  }
+  interrupt();
 }
 
 void FrameWriter::close() {

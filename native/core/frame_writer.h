@@ -49,6 +49,8 @@ class FrameWriter final : public FrameReceiver, public SlotSupplier {
   // Ends all waiting, now and until resume().
   void interrupt();
   void resume();
+  // Ends all waiting for good.
+  void shut();
   // No more leases on any pool.
   void close();
 
@@ -99,7 +101,8 @@ class FrameWriter final : public FrameReceiver, public SlotSupplier {
 
   std::mutex wait_mutex_;
   std::condition_variable wait_;
-  bool interrupted_ = false;  // Guarded by wait_mutex_.
+  bool interrupted_ = false;  // Guarded by wait_mutex_, as is shut_.
+  bool shut_ = false;
 
   // Streaming thread only.
   GstVideoInfo info_{};

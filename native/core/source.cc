@@ -72,13 +72,14 @@ void Source::stop() {
     const std::lock_guard lock(thread_mutex_);
     stopped_ = true;
     thread_.request_stop();
-    writer_.interrupt();
-    {
-      const std::lock_guard pipeline_lock(pipeline_mutex_);
-      if (pipeline_ != nullptr) pipeline_->wake();
-    }
-    if (thread_.joinable()) thread_.join();
   }
+  writer_.shut();
+  {
+    const std::lock_guard lock(pipeline_mutex_);
+    if (pipeline_ != nullptr) pipeline_->wake();
+  }
+  const std::lock_guard lock(join_mutex_);
+  if (thread_.joinable()) thread_.join();
   writer_.close();
 }
 
@@ -130,7 +131,7 @@ Source::Outcome Source::play(const std::stop_token& stop) {
     const std::lock_guard lock(pipeline_mutex_);
     pipeline_.reset();
   }
-  if (!stop.stop_requested()) writer_.resume();
+  writer_.resume();
   return *outcome;
 }
 
@@ -163,6 +164,7 @@ std::optional<Source::Outcome> Source::handle(GstMessage* message) {
 }
 
 std::optional<Source::Outcome> Source::handle_error(GstMessage* message) {
+  if (const std::optional<SourceError> failure = writer_failure()) return fail(*failure);
   const Report report = report_of(message);
   SourceError error = source_error(options_.uri, *report.error, report.detail(), missing_);
   if (camera_) return fail(error);
@@ -188,10 +190,7 @@ Source::Outcome Source::handle_end() {
 }
 
 std::optional<Source::Outcome> Source::check_time() {
-  {
-    const std::lock_guard lock(failure_mutex_);
-    if (failure_) return fail(*std::exchange(failure_, std::nullopt));
-  }
+  if (const std::optional<SourceError> failure = writer_failure()) return fail(*failure);
   warn_of_damage(pipeline_->decoder().frames);
   const uint64_t now = now_monotonic_ns();
   const uint64_t last = writer_.last_activity_ns();
@@ -210,6 +209,11 @@ std::optional<Source::Outcome> Source::check_time() {
   return fail({"SOURCE_STALLED",
                name + ": no frame for " + std::to_string(options_.no_frame_timeout_ms) + " ms",
                true});
+}
+
+std::optional<SourceError> Source::writer_failure() {
+  const std::lock_guard lock(failure_mutex_);
+  return std::exchange(failure_, std::nullopt);
 }
 
 Source::Outcome Source::fail(const SourceError& error) {

@@ -54,6 +54,7 @@ class Source {
   std::optional<Outcome> handle_error(GstMessage* message);
   Outcome handle_end();
   std::optional<Outcome> check_time();
+  std::optional<SourceError> writer_failure();
   Outcome fail(const SourceError& error);
   void warn(const std::string& code, const std::string& message);
   // `pending`: pictures that may still be inside the decoder.
@@ -75,9 +76,10 @@ class Source {
   uint64_t warned_ns_ = 0;
   uint64_t warnings_held_back_ = 0;
 
-  std::mutex thread_mutex_;  // Guards the next two.
+  std::mutex thread_mutex_;  // Guards the next two until stopped_ is set.
   bool stopped_ = false;
   std::jthread thread_;
+  std::mutex join_mutex_;
 };
 
 }  // namespace framebus

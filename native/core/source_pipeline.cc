@@ -168,6 +168,8 @@ DecoderInfo SourcePipeline::decoder() const {
   uint32_t threads = options_.decoder_threads;
   const bool libav = info.name.starts_with("avdec_");
   if (threads == 0 && libav) threads = std::min(cores(), kMaxLibavThreads);
+  // For live input avdec works on slices of one frame, to add no delay.
+  if (libav && is_camera(options_.uri)) threads = 1;
   const GstPtr<GstPad> pad(gst_element_get_static_pad(decoder_.get(), "sink"));
   const GstPtr<GstCaps> caps(pad != nullptr ? gst_pad_get_current_caps(pad.get()) : nullptr);
   info.frames = decoder_frames(caps.get(), threads);

@@ -123,7 +123,11 @@ uint32_t decoder_frames(const GstCaps* encoded, uint32_t threads) {
   constexpr uint32_t kInWork = 2;
   if (encoded == nullptr || gst_caps_get_size(encoded) == 0) return kMaxReferences + kInWork;
   const uint32_t references = references_of(gst_caps_get_structure(encoded, 0));
-  return references == 0 ? kInWork : references + threads + kInWork;
+  if (references == 0) return kInWork;
+  // A frame thread has a frame in work and, until its next turn, one reference more
+  // than the stream still has.
+  const uint32_t in_threads = threads > 1 ? 2 * threads : threads;
+  return references + in_threads + kInWork;
 }
 
 }  // namespace framebus

@@ -19,7 +19,7 @@ bool same_picture(const FrameFormat& a, const FrameFormat& b);
 
 // Frames that a decoder with this input keeps for itself while it works:
 // reference frames and frames waiting for their turn, by the codec's own rules
-// (H.264 table A-1, HEVC A.4.2), and one for each frame thread.
+// (H.264 table A-1, HEVC A.4.2), and what its frame threads are busy with.
 uint32_t decoder_frames(const GstCaps* encoded, uint32_t threads);
 
 }  // namespace framebus

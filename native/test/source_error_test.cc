@@ -93,6 +93,13 @@ TEST("what is not there, not readable or not a video is said so") {
   }
 }
 
+TEST("a pool that cannot be made is an error of its own") {
+  SourceOptions options = fast_file(h264_mp4());
+  options.slots = 5000;
+  const ErrorEvent error = error_of(options);
+  CHECK(error.code == "BAD_OPTIONS" && !error.retryable);
+}
+
 TEST("a missing decoder is named") {
   const std::string path = clip("theora.ogv", 64, 48, 5, "theoraenc ! oggmux");
   GstPluginFeature* decoder = gst_registry_lookup_feature(gst_registry_get(), "theoradec");
@@ -198,11 +205,11 @@ TEST("what a decoder keeps follows from codec, level and size") {
     const GstPtr<GstCaps> caps(gst_caps_from_string(text));
     return decoder_frames(caps.get(), threads);
   };
-  CHECK(frames("video/x-h264, level=(string)4, width=1920, height=1080", 2) == 4 + 2 + 2);
+  CHECK(frames("video/x-h264, level=(string)4, width=1920, height=1080", 2) == 4 + 4 + 2);
   CHECK(frames("video/x-h264, level=(string)4, width=320, height=240", 0) == 16 + 2);
   CHECK(frames("video/x-h264, width=1920, height=1080", 1) == 16 + 1 + 2);
-  CHECK(frames("video/x-h265, level=(string)4, width=1920, height=1080", 4) == 6 + 4 + 2);
-  CHECK(frames("video/x-vp9, width=1920, height=1080", 2) == 8 + 2 + 2);
+  CHECK(frames("video/x-h265, level=(string)4, width=1920, height=1080", 4) == 6 + 8 + 2);
+  CHECK(frames("video/x-vp9, width=1920, height=1080", 2) == 8 + 4 + 2);
   CHECK(frames("image/jpeg", 0) == 2);
 }
 
