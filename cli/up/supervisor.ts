@@ -25,15 +25,7 @@ export class Supervisor {
   /** Starts all of them at once; they find each other. */
   constructor({ configFile, environment, log, onLine }: SupervisorOptions) {
     this.#services = KINDS.map((kind) => {
-      const start = (): ServiceProcess =>
-        new ServiceProcess({
-          kind,
-          configFile,
-          environment,
-          onLine: (line) => {
-            onLine(kind, line);
-          },
-        });
+      const start = (): ServiceProcess => new ServiceProcess({ kind, configFile, environment, onLine });
       return new SupervisedService({ kind, start, log });
     });
   }

@@ -71,6 +71,7 @@ describe('framebus up', () => {
     const { process: it, bus } = up();
     const [, grpc] = await it.output(/gate is live at rtsp:\/\/127\.0\.0\.1:\d+\/gate .*"grpc":"([^"]+)"/, 60_000);
     await it.output(/all services are running/);
+    expect(it.stderr).toMatch(/^\[[\d:.]+\] INFO: ingest: ingest-0 running /m);
     expect(existsSync(join(bus, 'ingest-0.sock'))).toBe(true);
     expect(leftovers(it.pid)).toHaveLength(1);
 
