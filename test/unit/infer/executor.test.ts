@@ -1,0 +1,86 @@
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { findManifest } from '../../../models/find.js';
+import { Executor } from '../../../services/infer/executor.js';
+import { eventually } from '../../helpers/eventually.js';
+import { captureLog } from '../../helpers/log.js';
+import { ROOT } from '../../helpers/process.js';
+
+const workerFile = pathToFileURL(path.join(ROOT, 'test', 'fixtures', 'fake_executor.mjs'));
+
+/** A real thread that speaks the protocol, and how often the executor said that it had changed. */
+function create(modelFile = 'good'): { executor: Executor; changes: () => number } {
+  let changes = 0;
+  const data = { manifest: findManifest('ssdlite-mobilenet-v2'), modelFile, threads: 1, maxBatch: 1, filters: [] };
+  const executor = new Executor({ data, log: captureLog().log, onChange: () => (changes += 1), workerFile });
+  onTestFinished(() => executor.close());
+  return { executor, changes: () => changes };
+}
+
+const frame = (leaseId: number) => ({ leaseId, width: 10, height: 10, filter: 0 });
+
+describe('Executor', () => {
+  it('runs one batch at a time and says when it is free again', async () => {
+    const { executor, changes } = create();
+    expect(executor.state).toBe('loading');
+    await executor.load();
+    expect([executor.state, executor.remainingMs(), changes()]).toEqual(['idle', 0, 1]);
+    const running = executor.run([frame(1), frame(2)]);
+    expect(executor.state).toBe('busy');
+    expect(() => executor.run([frame(3)])).toThrow('executor is busy, not idle');
+    expect((await running).rows.map(([x]) => x)).toEqual([1, 2]);
+    expect([executor.state, changes()]).toEqual(['idle', 2]);
+  });
+
+  it('expects a batch to take as long as it took when warm', async () => {
+    const { executor } = create();
+    await executor.load();
+    const running = executor.run([frame(1)]);
+    expect(executor.remainingMs()).toBeGreaterThan(30);
+    await running;
+    // It took about 5 ms, not 50: the next one is expected sooner.
+    const again = executor.run([frame(1)]);
+    expect(executor.remainingMs()).toBeLessThan(46);
+    await again;
+  });
+
+  it('lets a batch fail alone', async () => {
+    const { executor } = create();
+    await executor.load();
+    await expect(executor.run([frame(7)])).rejects.toMatchObject({ code: 'FRAME_RELEASED', message: 'lease 7 is over' });
+    expect((await executor.run([frame(1)])).rows).toHaveLength(1);
+  });
+
+  it('starts its thread anew when it dies, and fails what ran', async () => {
+    const { executor } = create();
+    await executor.load();
+    await expect(executor.run([frame(13)])).rejects.toMatchObject({
+      code: 'ENGINE_FAILED',
+      message: "model ssdlite-mobilenet-v2: the executor's thread died: the engine crashed",
+    });
+    expect([executor.state, executor.remainingMs()]).toEqual(['restarting', null]);
+    await eventually('idle again', () => executor.state === 'idle');
+    expect((await executor.run([frame(4)])).rows).toHaveLength(1);
+  });
+
+  it('says at load why a model cannot be run', async () => {
+    await expect(create('refuse').executor.load()).rejects.toMatchObject({
+      code: 'MODEL_SHAPE',
+      message: 'both shapes',
+      remedy: 'another manifest',
+    });
+    await expect(create('die').executor.load()).rejects.toThrow("the executor's thread died: no memory");
+  });
+
+  it('finishes the batch that runs before it closes', async () => {
+    const { executor } = create();
+    await executor.load();
+    const running = executor.run([frame(1)]);
+    const closing = executor.close();
+    expect((await running).rows).toHaveLength(1);
+    await closing;
+    expect(executor.state).toBe('closed');
+    await executor.close();
+  });
+});
