@@ -73,6 +73,7 @@ export class Card {
   #id;
   #colors = new Map();
   #state = '';
+  #flowing = false;
 
   /** @param {string} id of the stream */
   constructor(id) {
@@ -95,9 +96,10 @@ export class Card {
     return this.#root;
   }
 
-  /** Whether no new pictures come: then the last one is shown. */
-  get over() {
-    return this.#state === 'ENDED' || this.#state === 'FAILED';
+  /** What there is to show: nothing yet, the last picture, or live ones. */
+  get wants() {
+    if (!this.#flowing) return 'off';
+    return this.#state === 'ENDED' || this.#state === 'FAILED' ? 'stills' : 'live';
   }
 
   get player() {
@@ -151,6 +153,7 @@ export class Card {
   #showState(stream) {
     const badge = this.#find('.badge');
     this.#state = stream.state;
+    this.#flowing = stream.framesIn > 0 || stream.framesOut > 0;
     this.#root.dataset.state = stream.state;
     badge.dataset.state = stream.state;
     badge.textContent = STATES[stream.state] ?? '';

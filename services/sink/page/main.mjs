@@ -39,9 +39,10 @@ function chooseLive() {
   let live = 0;
   for (const [id, card] of cards) {
     const visible = !document.hidden && (alone === null ? onScreen.has(id) : id === alone);
+    const { wants } = card;
     if (!visible) card.player.set('off');
-    else if (!card.over && live++ < LIVE_AT_ONCE) card.player.set('live');
-    else card.player.set('stills');
+    else if (wants === 'live' && live++ >= LIVE_AT_ONCE) card.player.set('stills');
+    else card.player.set(wants);
   }
 }
 
@@ -71,9 +72,9 @@ function showStreams({ streams, addresses }) {
       grid.append(card.root);
       observer.observe(card.root);
     }
-    const { over } = card;
+    const { wants } = card;
     card.update(stream, addresses);
-    changed ||= card.over !== over;
+    changed ||= card.wants !== wants;
   }
   if (cards.size !== before) layout();
   else if (changed) chooseLive();
