@@ -30,8 +30,14 @@ function readArguments() {
 async function main(): Promise<void> {
   const { values, positionals } = readArguments();
   const [verb, name] = positionals;
-  if (values.help) return print(USAGE);
-  if (verb === 'ls') return print(modelNames(values.directory).join('\n'));
+  if (values.help) {
+    print(USAGE);
+    return;
+  }
+  if (verb === 'ls') {
+    print(modelNames(values.directory).join('\n'));
+    return;
+  }
   if (verb !== 'fetch' || name === undefined) throw new FramebusError('USAGE', `expected a command\n${USAGE}`);
   const file = await ensureModel(name, {
     directory: values.directory,

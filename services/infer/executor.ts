@@ -175,7 +175,8 @@ export class Executor {
       await sleep(waitMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
       if (this.#closing.signal.aborted) return;
       try {
-        return await this.#spawn();
+        await this.#spawn();
+        return;
       } catch (again) {
         why = again;
       }

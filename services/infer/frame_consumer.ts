@@ -3,9 +3,9 @@ import {
   createInbox,
   DeliverPolicy,
   Events,
-  NatsError,
   type Msg,
   type NatsConnection,
+  type NatsError,
   type Subscription,
 } from 'nats';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -179,13 +179,15 @@ export class FrameConsumer {
 
   /** Makes the consumer; the stream may be a moment later than the server. */
   async #ensure(): Promise<void> {
-    for (let waitMs = 50; this.#state === 'ensuring'; waitMs = Math.min(waitMs * 2, LONGEST_RETRY_MS)) {
+    // A function, because the state may change while something is awaited.
+    const isEnsuring = (): boolean => this.#state === 'ensuring';
+    for (let waitMs = 50; isEnsuring(); waitMs = Math.min(waitMs * 2, LONGEST_RETRY_MS)) {
       try {
         await this.#add();
-        // May have been closed meanwhile.
-        if (this.#state !== 'ensuring') return;
+        if (!isEnsuring()) return;
         this.#state = 'ready';
-        return this.#fill();
+        this.#fill();
+        return;
       } catch (error) {
         const { durable } = this.#options;
         if (waitMs >= 400) this.#log.warn({ consumer: durable }, `consumer ${durable}: ${messageOf(error)}; trying again`);

@@ -6,7 +6,7 @@ import type { ModelManifest } from '../../models/manifest.js';
 import type { Detection } from '#proto/framebus/detection/v1/detection.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
-import { ResultMessage } from '#proto/framebus/result/v1/result.js';
+import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import type { BatchTimes } from './detector.js';
 import { ROW } from './frame_boxes.js';
 

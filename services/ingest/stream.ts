@@ -31,11 +31,11 @@ export interface StreamParts {
   /** Name of the producer, for descriptors. */
   producer: string;
   server: BusServer;
-  createSource(
+  createSource: (
     server: BusServer,
     options: SourceOptions,
     listener: (event: SourceEvent) => void,
-  ): Source;
+  ) => Source;
   publisher: FramePublisher;
   /** A frame was decoded; `reason` when it was dropped before anybody could see it. */
   onDecoded(reason: DropReason | null): void;

@@ -66,7 +66,7 @@ describe('Dispatcher', () => {
         uninferred: (f, status) =>
           handedOn.push([
             Number(f.seq),
-            (InferenceStatus[status] ?? '').replace('INFERENCE_STATUS_', ''),
+            InferenceStatus[status].replace('INFERENCE_STATUS_', ''),
           ]),
       },
       () => nowMs,
