@@ -91,7 +91,7 @@ export type DeliveryEnd =
   | 'taken'
   /** A member is between writing its lease and confirming it: ask again. */
   | 'undecided'
-  /** The slot has moved on; the generation is gone. */
+  /** The slot has moved on by more than one generation: nobody knows any more. */
   | 'gone';
 
 /** A pool of frames that the caller makes by itself, instead of a `Source`. */

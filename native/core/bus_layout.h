@@ -85,14 +85,19 @@ struct SlotWord {
 // What a consumer says of a slot in its lane.
 enum class LanePhase : uint8_t { kNone = 0, kTentative = 1, kHeld = 2, kReleased = 3 };
 
-// {generation:48, unused:8, phase:8}.
+// {generation:48, unused:7, again:1, phase:8}.
 struct LaneWord {
   uint64_t generation = 0;
   LanePhase phase = LanePhase::kNone;
+  bool again = false;  // The consumer had, and released, this generation before.
 
-  constexpr uint64_t pack() const { return generation << 16 | static_cast<uint64_t>(phase); }
+  // Whether a lease of the generation has ended.
+  constexpr bool had() const { return again || phase == LanePhase::kReleased; }
+  constexpr uint64_t pack() const {
+    return generation << 16 | static_cast<uint64_t>(again) << 8 | static_cast<uint64_t>(phase);
+  }
   static constexpr LaneWord unpack(uint64_t bits) {
-    return {bits >> 16, static_cast<LanePhase>(bits & 0xff)};
+    return {bits >> 16, static_cast<LanePhase>(bits & 0xff), (bits >> 8 & 1) != 0};
   }
 };
 

@@ -78,7 +78,8 @@ class SharedFramePool final : public FramePool {
         memory_(create_memfd("framebus-pool-" + options.stream_id,
                              pool_bytes(options.slots, stride_), Writers::kCreatorOnly)),
         lines_(reinterpret_cast<SlotLine*>(memory_.mapping.data() + kPageBytes)),
-        taken_(options.slots, 0) {
+        taken_(options.slots, 0),
+        left_(options.slots) {
     PoolHeader header{};
     header.magic = kPoolMagic;
     header.version = kPoolVersion;
@@ -154,6 +155,13 @@ class SharedFramePool final : public FramePool {
   bool reclaim(uint32_t slot, SlotState next);
   void free_from(uint32_t slot, SlotState expected);
 
+  // How the deliveries of a slot's last reclaimed generation ended: when a
+  // newer frame displaces it, its owner must still learn who has had it.
+  struct Left {
+    uint64_t generation = 0;
+    uint8_t taken = 0;  // By group.
+  };
+
   const FramePoolOptions options_;
   const std::string epoch_;
   const uint64_t created_unix_ns_;
@@ -166,6 +174,7 @@ class SharedFramePool final : public FramePool {
   std::vector<uint32_t> free_;
   std::deque<uint32_t> published_;  // Oldest first.
   std::vector<uint8_t> taken_;      // Groups whose consumer had the generation, let go and left.
+  std::vector<Left> left_;
   std::function<void(uint32_t)> reclaim_hook_;
   std::function<void(HeldSlot)> displaced_hook_;
   bool retired_ = false;
@@ -211,8 +220,18 @@ bool SharedFramePool::settled(uint32_t slot) const {
 }
 
 bool SharedFramePool::reclaim(uint32_t slot, SlotState next) {
-  return try_reclaim(word_of(slot), next,
-                     [&](uint64_t generation) { return scan_all(slot, generation); });
+  if (!try_reclaim(word_of(slot), next,
+                   [&](uint64_t generation) { return scan_all(slot, generation); })) {
+    return false;
+  }
+  // Nobody can lease it from here on.
+  Left left{load(slot).generation};
+  for (uint32_t group = 0; group < options_.groups.size(); ++group) {
+    if (!scan_group(slot, left.generation, group).released) continue;
+    left.taken = static_cast<uint8_t>(left.taken | 1U << group);
+  }
+  left_[slot] = left;
+  return true;
 }
 
 // Takes the oldest slot that can be had out of PUBLISHED: into FREE, or into
@@ -289,7 +308,9 @@ DeliveryEnd SharedFramePool::end_delivery(uint32_t slot, uint64_t generation,
   const std::lock_guard lock(mutex_);
   SlotWord word = load(slot);
   if (word.generation != generation || word.state != SlotState::kPublished) {
-    return DeliveryEnd::kGone;
+    if (left_[slot].generation != generation) return DeliveryEnd::kGone;
+    const bool taken = (left_[slot].taken >> index & 1) != 0;
+    return taken ? DeliveryEnd::kTaken : DeliveryEnd::kClosed;
   }
   // Dekker again: the bit, then the lanes; a consumer writes its lane, then
   // reads the bit. It stays set whatever the scan finds.
@@ -306,7 +327,11 @@ Delivery SharedFramePool::delivery(uint32_t slot, uint64_t generation,
   const uint32_t index = group_index(group);
   const std::lock_guard lock(mutex_);
   const SlotWord word = load(slot);
-  if (word.generation != generation || word.state != SlotState::kPublished) return Delivery::kGone;
+  if (word.generation != generation || word.state != SlotState::kPublished) {
+    const Left& left = left_[slot];
+    const bool taken = left.generation == generation && (left.taken >> index & 1) != 0;
+    return taken ? Delivery::kReleased : Delivery::kGone;
+  }
   const LaneScan scan = scan_group(slot, generation, index);
   if (scan.held) return Delivery::kHeld;
   return scan.released ? Delivery::kReleased : Delivery::kNone;
@@ -354,7 +379,8 @@ std::vector<HeldSlot> SharedFramePool::close_lane(const std::shared_ptr<const La
     const uint64_t generation = load(slot).generation;
     LaneScan scan;
     scan.add(lane->word(slot), generation);
-    if (scan.held) held.push_back({slot, generation});
+    // What it had before and let go of is not lost by its second lease.
+    if (scan.held && !scan.released) held.push_back({slot, generation});
     if (scan.released && lane->group() < kMaxGroups) {
       taken_[slot] = static_cast<uint8_t>(taken_[slot] | 1U << lane->group());
     }

@@ -81,7 +81,7 @@ class FramePool {
   virtual std::optional<uint32_t> acquire() = 0;
   // Like acquire; with none reclaimable, takes the oldest published slot that
   // nobody leases although deliveries of it are pending (drop-oldest). They
-  // end as kGone, and the displaced hook is told.
+  // end as kClosed, and the displaced hook is told.
   virtual std::optional<uint32_t> acquire_displacing() = 0;
   // Called without locks held, by the thread that displaces.
   virtual void set_displaced_hook(std::function<void(HeldSlot displaced)> hook) = 0;

@@ -17,6 +17,8 @@
 // the pixels were written and take() loads it before they are read; let_go()
 // stores the lane word after they were read and the scan loads it before they
 // are overwritten.
+//
+// native/model/slot_protocol.pml is this protocol for a model checker.
 #pragma once
 
 #include <sched.h>
@@ -37,16 +39,20 @@ inline Take take(const std::atomic<uint64_t>& slot, std::atomic<uint64_t>& lane,
                  uint64_t generation, uint32_t group) {
   constexpr int kPatience = 256;  // Yields while the producer scans: it may have been preempted.
   const uint64_t before = lane.load(std::memory_order_relaxed);
+  const LaneWord was = LaneWord::unpack(before);
+  // A message that came twice: what is known of the first lease must not be lost.
+  const bool again = was.generation == generation && was.had();
   const uint8_t closed_bit = group < kMaxGroups ? static_cast<uint8_t>(1U << group) : uint8_t{0};
   for (int attempt = 0; attempt < kPatience; ++attempt) {
     SlotWord word = SlotWord::unpack(slot.load(std::memory_order_seq_cst));
     if (word.generation != generation || (word.closed & closed_bit) != 0) return Take::kStale;
     if (word.state == SlotState::kPublished) {
-      lane.store(LaneWord{generation, LanePhase::kTentative}.pack(), std::memory_order_seq_cst);
+      lane.store(LaneWord{generation, LanePhase::kTentative, again}.pack(),
+                 std::memory_order_seq_cst);
       word = SlotWord::unpack(slot.load(std::memory_order_seq_cst));
       if (word.generation == generation && word.state == SlotState::kPublished &&
           (word.closed & closed_bit) == 0) {
-        lane.store(LaneWord{generation, LanePhase::kHeld}.pack(), std::memory_order_seq_cst);
+        lane.store(LaneWord{generation, LanePhase::kHeld, again}.pack(), std::memory_order_seq_cst);
         return Take::kHeld;
       }
       lane.store(before, std::memory_order_seq_cst);
@@ -85,7 +91,7 @@ struct LaneScan {
     if (word.generation != generation) return;
     tentative |= word.phase == LanePhase::kTentative;
     held |= word.phase == LanePhase::kHeld;
-    released |= word.phase == LanePhase::kReleased;
+    released |= word.had();
   }
 };
 

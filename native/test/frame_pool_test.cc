@@ -44,6 +44,9 @@ class Consumer {
   void tentative(uint32_t slot, uint64_t generation) {
     lane(slot) = LaneWord{generation, LanePhase::kTentative}.pack();
   }
+  void tentative_again(uint32_t slot, uint64_t generation) {
+    lane(slot) = LaneWord{generation, LanePhase::kTentative, true}.pack();
+  }
   void none(uint32_t slot) { lane(slot) = 0; }
   std::vector<HeldSlot> die() { return pool_.close_lane(lane_); }
   bool valid(uint32_t slot, uint64_t generation) { return still_holds(word(slot), generation); }
@@ -89,9 +92,13 @@ TEST("slots go round: free, writing, published, free") {
   CHECK(!pool->acquire());  // The delivery to sink is pending.
   CHECK(pool->end_delivery(*a, first, "sink") == DeliveryEnd::kClosed);
   CHECK(pool->acquire() == a);
-  CHECK(pool->publish(*a) == 2);
-  CHECK(pool->end_delivery(*a, first, "sink") == DeliveryEnd::kGone);
+  const uint64_t second = pool->publish(*a);
+  CHECK(second == 2);
+  CHECK(pool->end_delivery(*a, first, "sink") == DeliveryEnd::kClosed);
   CHECK(pool->delivery(*a, first, "sink") == Delivery::kGone);
+  CHECK(pool->end_delivery(*a, second, "sink") == DeliveryEnd::kClosed);
+  CHECK(pool->acquire() == a);
+  CHECK(pool->end_delivery(*a, first, "sink") == DeliveryEnd::kGone);  // Too long ago.
 }
 
 TEST("epochs differ and their times rise") {
@@ -188,6 +195,45 @@ TEST("displacing takes the oldest frame that nobody leases, and says which") {
   infer.let_go(slots[0], g[0]);
   CHECK(pool->acquire_displacing() == slots[0]);  // Done with: no loss.
   CHECK(displaced.size() == 1);
+}
+
+TEST("of a displaced frame it is known who has had it") {
+  const auto pool = FramePool::create(options(1, {"infer", "sink"}));
+  Consumer infer(*pool, "infer");
+  const uint32_t slot = *pool->acquire();
+  const uint64_t g = pool->publish(slot);
+  CHECK(infer.take(slot, g));
+  infer.let_go(slot, g);
+  CHECK(infer.die().empty());
+  CHECK(pool->acquire_displacing() == slot);  // Sink has not had it.
+  for (int i = 0; i < 2; ++i) {
+    CHECK(pool->end_delivery(slot, g, "infer") == DeliveryEnd::kTaken);
+    CHECK(pool->delivery(slot, g, "infer") == Delivery::kReleased);
+    CHECK(pool->end_delivery(slot, g, "sink") == DeliveryEnd::kClosed);
+    CHECK(pool->delivery(slot, g, "sink") == Delivery::kGone);
+    if (i == 0) pool->publish(slot);
+  }
+}
+
+TEST("a frame that was released stays taken, also when its consumer dies in a second lease") {
+  for (const bool confirmed : {false, true}) {
+    const auto pool = FramePool::create(options(1, {"infer"}));
+    Consumer infer(*pool, "infer");
+    const uint32_t slot = *pool->acquire();
+    const uint64_t g = pool->publish(slot);
+    CHECK(infer.take(slot, g));
+    infer.let_go(slot, g);
+    if (confirmed) {
+      CHECK(infer.take(slot, g));
+      CHECK(pool->delivery(slot, g, "infer") == Delivery::kHeld);
+    } else {
+      infer.tentative_again(slot, g);
+    }
+    CHECK(!pool->acquire_displacing());
+    CHECK(infer.die().empty());
+    CHECK(pool->end_delivery(slot, g, "infer") == DeliveryEnd::kTaken);
+    CHECK(pool->acquire() == slot);
+  }
 }
 
 TEST("a decoder may keep reclaimed slots") {
