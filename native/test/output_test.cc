@@ -109,7 +109,6 @@ TEST("many requests make few keyframes") {
   }
   size_t keyframes = 0;
   for (const Encoded& unit : opened.listener->encoded()) keyframes += unit.keyframe ? 1 : 0;
-  std::printf("# %zu keyframes\n", keyframes);
   CHECK(keyframes >= 3 && keyframes <= 5);
 }
 
@@ -165,6 +164,18 @@ TEST("snapshots show the latest drawn picture") {
   CHECK(picture->jpeg.size() > 1000);
   CHECK(picture->jpeg[0] == 0xFF && picture->jpeg[1] == 0xD8);
   opened.output->close();
+}
+
+TEST("an encoder that fails says so once, and accounts for every frame") {
+  const FrameFormat format = format_of(20'000, 64);  // More than x264 takes.
+  const Opened opened(output_options(format));
+  for (int64_t n = 0; n < 6; ++n)
+    push_frame(*opened.output, format, static_cast<uint64_t>(n), n * 40 * kMs);
+  opened.output->close();
+  CHECK(opened.listener->encoded().empty());
+  CHECK(opened.listener->dropped().size() == 6);
+  CHECK(opened.listener->errors().size() == 1);
+  CHECK(opened.listener->errors()[0].starts_with("ENCODER_FAILED: output test: "));
 }
 
 TEST("wrong options and frames are refused with their names") {

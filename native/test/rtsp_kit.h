@@ -27,7 +27,7 @@ class Player {
   explicit Player(const std::string& url) : opened_ns_(monotonic_ns()) {
     const std::string launch = "rtspsrc location=" + url +
                                " protocols=tcp latency=0 ! rtph264depay ! avdec_h264 max-threads=1"
-                               " ! appsink name=sink sync=false max-buffers=1 drop=true";
+                               " ! appsink name=sink sync=false max-buffers=100 drop=true";
     pipeline_.reset(gst_parse_launch(launch.c_str(), nullptr));
     gst_object_ref_sink(pipeline_.get());
     sink_.reset(gst_bin_get_by_name(GST_BIN(pipeline_.get()), "sink"));

@@ -94,14 +94,18 @@ TEST("a client plays at the source's rate, and UDP is refused") {
   stage.roll();
   Player player(rtsp_url(stage.server.port(), "gate"));
   CHECK(player.plays(5));
-  std::vector<GstClockTime> pts;
-  while (pts.size() < 50) {
+  std::vector<int64_t> steps_ms;
+  GstClockTime last = 0;
+  while (steps_ms.size() < 60) {
     const auto sample = player.next();
     CHECK(sample != nullptr);
-    pts.push_back(GST_BUFFER_PTS(gst_sample_get_buffer(sample.get())));
+    const GstClockTime pts = GST_BUFFER_PTS(gst_sample_get_buffer(sample.get()));
+    steps_ms.push_back(static_cast<int64_t>(pts - last) / 1'000'000);
+    last = pts;
   }
-  const double step_ms = static_cast<double>(pts.back() - pts.front()) / 1e6 / 49;
-  CHECK(step_ms > 38 && step_ms < 42);
+  // The median: a busy machine may lose some.
+  std::sort(steps_ms.begin(), steps_ms.end());
+  CHECK(steps_ms[30] >= 35 && steps_ms[30] <= 45);
   Connection connection(stage.server.port());
   const std::string url = rtsp_url(stage.server.port(), "gate");
   CHECK(connection.ask("DESCRIBE", url, "Accept: application/sdp\r\n").find("200") !=
