@@ -107,7 +107,7 @@ export class Dispatcher {
   tick(): void {
     this.#settleUndecided();
     this.#settleWaiting();
-    this.#taken = this.#taken.filter((p) => this.#delivery(p) === 'held');
+    this.#taken = this.#taken.filter((p) => this.#isOut(p));
     this.#publishBacklog();
     this.#settleSink();
   }
@@ -122,9 +122,9 @@ export class Dispatcher {
     this.#taken = this.#taken.filter((p) => !isMine(p));
     this.#waiting = this.#waiting.filter((p) => !isMine(p));
     this.#undecided = this.#undecided.filter((p) => !isMine(p));
-    for (const { frame } of mine) {
-      if (this.#options.mode === 'lossless') this.#backlog.unshift(frame);
-      else this.#handOn(frame, InferenceStatus.INFERENCE_STATUS_WORKER_LOST, '');
+    for (const pending of mine) {
+      if (this.#options.mode === 'lossless') this.#backlog.unshift(pending.frame);
+      else this.#lose(pending);
     }
     this.#backlog.sort((a, b) => (a.seq < b.seq ? -1 : 1));
     this.tick();
@@ -167,7 +167,7 @@ export class Dispatcher {
   #dispatchLatest(frame: FrameDescriptor): void {
     for (const older of this.#waiting) this.#displace(older);
     this.#waiting = [];
-    this.#taken = this.#taken.filter((p) => this.#delivery(p) === 'held');
+    this.#taken = this.#taken.filter((p) => this.#isOut(p));
     if (this.#taken.length >= this.#options.inFlight) {
       this.#handOn(frame, InferenceStatus.INFERENCE_STATUS_OVERLOADED, '');
       return;
@@ -195,6 +195,21 @@ export class Dispatcher {
     }
   }
 
+  /** Hands on a frame whose worker has died, unless the message went to another one, too. */
+  #lose(pending: Pending): void {
+    switch (this.#end(pending, INFER_GROUP)) {
+      case 'taken':
+        this.#taken.push(pending);
+        break;
+      case 'undecided':
+        this.#undecided.push(pending);
+        break;
+      case 'closed':
+      case 'gone':
+        this.#publisher.uninferred(pending.frame, InferenceStatus.INFERENCE_STATUS_WORKER_LOST, '');
+    }
+  }
+
   #settleUndecided(): void {
     const undecided = this.#undecided;
     this.#undecided = [];
@@ -215,8 +230,8 @@ export class Dispatcher {
       case 'released':
         break;
       case 'gone':
-        // lossless: taken, used and reused since the last look. latest: most
-        // likely drop-oldest; if it was taken after all, the sink drops the second.
+        // lossless: taken, used and reused since the last look. latest: drop-oldest; if
+        // it was taken after all, and so long ago, the sink drops the second result.
         if (this.#options.mode === 'latest') this.#supersede(pending.frame, 'its slot was needed');
         break;
       case 'none':
@@ -267,6 +282,19 @@ export class Dispatcher {
 
   #expired(pending: Pending): boolean {
     return this.#nowMs() - pending.sinceMs > this.#options.deliveryTtlMs;
+  }
+
+  /** Whether a worker has a taken frame, or has died with it and `lost` is about to follow. */
+  #isOut(pending: Pending): boolean {
+    switch (this.#delivery(pending)) {
+      case 'held':
+      case 'none':
+        return true;
+      case 'released':
+        return false;
+      case 'gone': // Returned by the worker's end and displaced since: nobody has had it.
+        return this.#end(pending, INFER_GROUP) === 'closed';
+    }
   }
 
   #delivery(pending: Pending): 'none' | 'held' | 'released' | 'gone' {

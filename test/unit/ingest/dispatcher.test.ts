@@ -170,6 +170,30 @@ describe('Dispatcher', () => {
     expect(handedOn).toEqual([[0, 'WORKER_LOST']]);
   });
 
+  it("hands on a dead worker's frame when it looks before it is told of the death", () => {
+    const dispatcher = make();
+    dispatcher.dispatch(frame(0));
+    pool.set(0, 'infer', 'held');
+    dispatcher.tick();
+    pool.set(0, 'infer', 'none');
+    dispatcher.tick();
+    dispatcher.dispatch(frame(1));
+    expect(handedOn).toEqual([]);
+    dispatcher.lost([['e', 0, 1n]]);
+    expect(handedOn).toEqual([[0, 'WORKER_LOST']]);
+  });
+
+  it("leaves a dead worker's frame to another one that has leased it meanwhile", () => {
+    const dispatcher = make();
+    dispatcher.dispatch(frame(0));
+    pool.set(0, 'infer', 'held');
+    dispatcher.tick();
+    dispatcher.lost([['e', 0, 1n]]);
+    pool.set(0, 'infer', 'released');
+    dispatcher.tick();
+    expect(handedOn).toEqual([]);
+  });
+
   it("publishes a dead worker's frames again in lossless mode, in order", () => {
     const dispatcher = make({ mode: 'lossless', inFlight: 2 });
     for (let seq = 0; seq < 3; seq++) dispatcher.dispatch(frame(seq));
