@@ -63,7 +63,7 @@ async function runPart({ name, work }, signal) {
 
 /** A gate is no test: it adds nothing when it passes, a failure when it does not. */
 async function runGate(gate, signal) {
-  const result = outcome(gate.name);
+  const result = outcome(gate.name, { gate: true });
   try {
     await run(gate.command, gate.args, { signal, cwd: gate.cwd });
   } catch (error) {

@@ -7,6 +7,7 @@
  * @property {number} failed also counts crashes, failing gates and empty suites, one each
  * @property {number} skipped
  * @property {string[]} problems what failed beside single tests, in words
+ * @property {boolean} gate passes or fails as a whole; it has no tests to count
  * @property {number} [ms]
  */
 
@@ -16,7 +17,7 @@
  * @returns {Outcome}
  */
 export function outcome(name, counts = {}) {
-  return { name, passed: 0, failed: 0, skipped: 0, problems: [], ...counts };
+  return { name, passed: 0, failed: 0, skipped: 0, problems: [], gate: false, ...counts };
 }
 
 /**
@@ -35,13 +36,18 @@ export function addProblem(of, problem) {
  */
 export function summary(outcomes) {
   const rows = outcomes.map((one) => {
-    const counts = `${one.passed} passed, ${one.failed} failed, ${one.skipped} skipped`;
+    const whole = one.failed === 0 ? 'passed' : 'FAILED';
+    const counts = one.gate ? whole : countsOf(one);
     const time = one.ms === undefined ? '' : `  (${(one.ms / 1000).toFixed(1)} s)`;
     return `  ${one.name.padEnd(24)} ${counts}${time}`;
   });
   const problems = outcomes.flatMap((one) => one.problems.map((text) => `  ${one.name}: ${text}`));
   const sum = (key) => outcomes.reduce((total, one) => total + one[key], 0);
-  const total = `${sum('passed')} passed, ${sum('failed')} failed, ${sum('skipped')} skipped`;
+  const total = { passed: sum('passed'), failed: sum('failed'), skipped: sum('skipped') };
   const told = problems.length > 0 ? ['', 'Problems beside single tests:', ...problems] : [];
-  return { text: ['', ...rows, ...told, '', total].join('\n'), failed: sum('failed') };
+  return { text: ['', ...rows, ...told, '', countsOf(total)].join('\n'), failed: total.failed };
+}
+
+function countsOf({ passed, failed, skipped }) {
+  return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
