@@ -1,10 +1,15 @@
 import type { Command } from 'commander';
+import { disableOnnxTelemetry } from '../lib/onnx_telemetry.js';
 import { runService, type ServiceKind, type StartService } from '../lib/service.js';
 
 /** How each service starts; loaded only when it is asked for, because the addon and the engine are large. */
 const STARTS: Readonly<Record<ServiceKind, () => Promise<StartService>>> = {
   ingest: async () => (await import('../services/ingest/ingest.js')).startIngest,
-  infer: async () => (await import('../services/infer/infer.js')).startInfer,
+  infer: async () => {
+    // As services/infer/main.ts does, before the engine is loaded.
+    disableOnnxTelemetry();
+    return (await import('../services/infer/infer.js')).startInfer;
+  },
   sink: async () => (await import('../services/sink/sink.js')).startSink,
 };
 

@@ -10,7 +10,7 @@ export const ROOT = join(import.meta.dirname, '..', '..');
 export interface RunOptions {
   cwd?: string;
   env?: Record<string, string | undefined>;
-  /** With an IPC channel, as `framebus up` starts its services. */
+  /** With an IPC channel. Default: for Node, so that a killed test run leaves no service behind. */
   ipc?: boolean;
 }
 
@@ -22,10 +22,11 @@ export class TestProcess {
   readonly #exit: Promise<number>;
 
   constructor(command: string, args: readonly string[], options: RunOptions = {}) {
+    const hasIpc = options.ipc ?? command === process.execPath;
     this.child = spawn(command, [...args], {
       cwd: options.cwd ?? ROOT,
       env: { ...process.env, ...options.env },
-      stdio: ['ignore', 'pipe', 'pipe', ...(options.ipc === true ? ['ipc' as const] : [])],
+      stdio: ['ignore', 'pipe', 'pipe', ...(hasIpc ? ['ipc' as const] : [])],
     });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
