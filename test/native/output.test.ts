@@ -176,7 +176,7 @@ describe('RTSP', () => {
     const rig = await OutputRig.open(outputOptions(frameFormat(640, 360)));
     const server = rtspServer();
     server.mount('gate', rig.output);
-    rig.roll();
+    const stop = rig.roll();
     await eventually('frames', () => rig.encoded.length > 2);
     const url = `rtsp://127.0.0.1:${server.port}/gate`;
     const tcp = ['-rtsp_transport', 'tcp'];
@@ -188,6 +188,7 @@ describe('RTSP', () => {
     const raw = await ffmpegTool('ffmpeg', [...tcp, '-i', url, '-frames:v', '10', '-f', 'rawvideo', '-']);
     expect(raw.length).toBe((10 * 640 * 360 * 3) / 2);
     await eventually('no clients', () => server.clients() === 0);
+    stop();
     await rig.output.close();
     expect(rig.encoded.length).toBe(rig.pushed);
   });
