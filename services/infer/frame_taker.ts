@@ -8,6 +8,9 @@ import type { ModelRunner } from './model_runner.js';
 import { OccasionalLog } from './occasional_log.js';
 import type { PulledMessage } from './pulled_message.js';
 
+type Message = Pick<PulledMessage, 'data' | 'subject' | 'ack' | 'nak'>;
+type Runner = Pick<ModelRunner, 'add' | 'attaching' | 'pump'>;
+
 /** Another worker may have room for a frame that this one cannot hold. */
 const RETURN_MS = 5;
 
@@ -28,7 +31,7 @@ export class FrameTaker {
   }
 
   /** @param lossless acknowledge only when the result is out */
-  take(message: PulledMessage, lossless: boolean, runner: ModelRunner): void {
+  take(message: Message, lossless: boolean, runner: Runner): void {
     const frame = this.#read(message);
     if (frame === null) return message.ack();
     const { uuid } = frame.epoch;
@@ -51,7 +54,7 @@ export class FrameTaker {
       .catch((error: unknown) => this.#log.error({ err: error }, 'taking a frame failed'));
   }
 
-  #read(message: PulledMessage): (FrameDescriptor & { epoch: NonNullable<FrameDescriptor['epoch']> }) | null {
+  #read(message: Message): (FrameDescriptor & { epoch: NonNullable<FrameDescriptor['epoch']> }) | null {
     try {
       const { frame } = decodeFrame(message.data);
       if (frame?.epoch === undefined) throw new Error('the message names no frame');
@@ -67,9 +70,9 @@ export class FrameTaker {
   #onLease(
     lease: FrameLease | LeaseRefusal,
     frame: FrameDescriptor,
-    message: PulledMessage,
+    message: Message,
     lossless: boolean,
-    runner: ModelRunner,
+    runner: Runner,
   ): void {
     const counters = this.#counters.stream(frame.streamId);
     if (lease === 'quota') {

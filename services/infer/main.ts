@@ -4,4 +4,4 @@ import { startInfer } from './infer.js';
 
 disableOnnxTelemetry();
 
-process.exitCode = await runService('infer', startInfer, { argv: process.argv.slice(2) });
+process.exit(await runService('infer', startInfer, { argv: process.argv.slice(2) }));

@@ -2,12 +2,11 @@ import { messageOf } from '../../lib/errors.js';
 import type { Log } from '../../lib/log.js';
 import type { FrameLease } from '../../native/contract.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
-import type { Batchable } from './batcher.js';
-import { Batcher } from './batcher.js';
+import { Batcher, type Batchable } from './batcher.js';
 import type { Executor } from './executor.js';
 import type { FrameConsumer } from './frame_consumer.js';
 import type { PulledMessage } from './pulled_message.js';
-import type { ResultPublisher } from './result_publisher.js';
+import type { Inferred, ResultPublisher } from './result_publisher.js';
 
 /** A frame that this worker has leased and will answer for. */
 export interface LeasedFrame extends Batchable {
@@ -16,7 +15,7 @@ export interface LeasedFrame extends Batchable {
   /** CLOCK_MONOTONIC of the lease, in nanoseconds. */
   leasedNs: bigint;
   /** Acknowledged once the result is out; null when it was acknowledged on receipt. */
-  message: PulledMessage | null;
+  message: Pick<PulledMessage, 'ack'> | null;
 }
 
 export interface ModelRunnerOptions {
@@ -29,10 +28,11 @@ export interface ModelRunnerOptions {
   filterOf: (streamId: string) => number;
 }
 
+/** Where frames come from, executors and results, as far as the runner needs to know them. */
 export interface ModelRunnerParts {
-  consumers: readonly FrameConsumer[];
-  executors: readonly Executor[];
-  publisher: ResultPublisher;
+  consumers: readonly Pick<FrameConsumer, 'ready' | 'want' | 'coming' | 'close'>[];
+  executors: readonly Pick<Executor, 'state' | 'remainingMs' | 'run' | 'close'>[];
+  publisher: Pick<ResultPublisher, 'inferred' | 'failed' | 'revoked'>;
   log: Log;
 }
 
@@ -63,9 +63,8 @@ export class ModelRunner {
 
   /** null when frames can be taken, else why not. */
   ready(): string | null {
-    const { executors, consumers } = this.#parts;
-    if (!executors.some(({ state }) => state === 'idle' || state === 'busy')) return 'no executor runs';
-    return consumers.every(({ ready }) => ready) ? null : 'the frame consumer is not there yet';
+    if (!this.#anyExecutor()) return 'no executor runs';
+    return this.#parts.consumers.every(({ ready }) => ready) ? null : 'the frame consumer is not there yet';
   }
 
   /** A frame was received whose pool has to be attached first. */
@@ -96,12 +95,16 @@ export class ModelRunner {
     this.#closing = true;
     for (const consumer of this.#parts.consumers) consumer.close();
     this.pump();
-    while (this.#running > 0 || (this.#batcher.length > 0 && this.ready() === null)) {
+    while (this.#running > 0 || (this.#batcher.length > 0 && this.#anyExecutor())) {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
     }
     if (this.#wake !== null) clearTimeout(this.#wake);
     this.#fail(this.#batcher.clear(), 'the service is stopping');
     await Promise.all(this.#parts.executors.map((executor) => executor.close()));
+  }
+
+  #anyExecutor(): boolean {
+    return this.#parts.executors.some(({ state }) => state === 'idle' || state === 'busy');
   }
 
   #coming(): number {
@@ -137,7 +140,7 @@ export class ModelRunner {
     this.#wake = times.length === 0 ? null : setTimeout(() => this.pump(), Math.max(1, Math.min(...times)));
   }
 
-  async #run(executor: Executor, batch: LeasedFrame[]): Promise<void> {
+  async #run(executor: ModelRunnerParts['executors'][number], batch: LeasedFrame[]): Promise<void> {
     this.#running += batch.length;
     try {
       const result = await executor.run(
@@ -163,7 +166,7 @@ export class ModelRunner {
   #finish(
     { frame, lease, leasedNs, message }: LeasedFrame,
     rows: Float32Array,
-    times: Parameters<ResultPublisher['inferred']>[0]['times'],
+    times: Inferred['times'],
     batchSize: number,
   ): void {
     // A revoked lease means that ingest has answered for the frame, and its pixels may have changed.

@@ -1,0 +1,208 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { FramebusError } from '../../../lib/errors.js';
+import type { FrameLease } from '../../../native/contract.js';
+import type { ExecutorResult, ExecutorState } from '../../../services/infer/executor.js';
+import type { ExecutorFrame } from '../../../services/infer/executor_protocol.js';
+import { ModelRunner, type LeasedFrame } from '../../../services/infer/model_runner.js';
+import { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
+import { captureLog } from '../../helpers/log.js';
+
+/** An executor whose batches end when the test says so. */
+class ManualExecutor {
+  state: ExecutorState = 'idle';
+  expectedMs = 1_000;
+  closed = false;
+  readonly batches: number[][] = [];
+  onChange: () => void = () => undefined;
+  #end: { resolve: (result: ExecutorResult) => void; reject: (error: Error) => void } | null = null;
+
+  remainingMs(): number | null {
+    return this.state === 'idle' ? 0 : this.state === 'busy' ? this.expectedMs : null;
+  }
+
+  run(frames: ExecutorFrame[]): Promise<ExecutorResult> {
+    this.state = 'busy';
+    this.batches.push(frames.map(({ leaseId }) => leaseId));
+    return new Promise((resolve, reject) => (this.#end = { resolve, reject }));
+  }
+
+  async finish(error?: Error): Promise<void> {
+    this.state = 'idle';
+    const times = { startedNs: 1n, preprocessedNs: 2n, inferredNs: 3n, decodedNs: 4n };
+    if (error !== undefined) this.#end?.reject(error);
+    else this.#end?.resolve({ rows: (this.batches.at(-1) ?? []).map((id) => Float32Array.of(id)), times });
+    this.onChange();
+    await sleep(0);
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    return Promise.resolve();
+  }
+}
+
+/** A consumer that notes what was wanted of it. */
+class NotingConsumer {
+  ready = true;
+  wanted = 0;
+  onTheWay = 0;
+  closed = false;
+
+  want(count: number): void {
+    this.wanted = count;
+  }
+
+  coming(): number {
+    return this.onTheWay;
+  }
+
+  close(): void {
+    this.closed = true;
+    this.ready = false;
+  }
+}
+
+function create({ executors: count = 1, batchSize = 2, maxHeld = 16 } = {}) {
+  const executors = Array.from({ length: count }, () => new ManualExecutor());
+  const consumer = new NotingConsumer();
+  const published: string[] = [];
+  const runner = new ModelRunner(
+    { batchSize, maxAgeMs: 10, maxHeld, filterOf: () => 0 },
+    {
+      consumers: [consumer],
+      executors,
+      publisher: {
+        inferred: ({ frame, rows, batchSize: size }) => published.push(`inferred ${frame.seq} ${String(rows[0])} of ${size}`),
+        failed: (frame, reason) => published.push(`failed ${frame.seq} ${reason}`),
+        revoked: (frame) => published.push(`revoked ${frame.seq}`),
+      },
+      log: captureLog().log,
+    },
+  );
+  for (const executor of executors) executor.onChange = () => runner.pump();
+  runner.pump();
+  return { runner, executors, executor: executors[0] as ManualExecutor, consumer, published };
+}
+
+/** A frame whose lease has the number of the frame, and what became of it. */
+function leased(seq: number, streamId = `s${seq}`, valid = true): LeasedFrame & { done: string[] } {
+  const done: string[] = [];
+  const lease: FrameLease = {
+    id: seq,
+    format: { width: 8, height: 8, pixelFormat: 'I420', matrix: 'bt601', range: 'limited', frameRateNumerator: 0, frameRateDenominator: 1, pixelAspectNumerator: 1, pixelAspectDenominator: 1 },
+    planes: () => [],
+    valid: () => valid,
+    release: () => void done.push('released'),
+  };
+  const frame = FrameDescriptor.fromPartial({ streamId, seq: BigInt(seq) });
+  return { streamId, oneABatch: true, frame, lease, leasedNs: 0n, message: { ack: () => void done.push('acknowledged') }, done };
+}
+
+describe('ModelRunner', () => {
+  it('asks for as many frames as can be started, and for none while its executor is busy', async () => {
+    const { runner, executor, consumer } = create({ batchSize: 4 });
+    expect(consumer.wanted).toBe(4);
+    runner.add(leased(1));
+    expect([executor.batches, consumer.wanted]).toEqual([[[1]], 0]);
+    await executor.finish();
+    expect(consumer.wanted).toBe(4);
+  });
+
+  it('asks again just before an executor is expected to be free', async () => {
+    const { runner, executor, consumer } = create({ batchSize: 4 });
+    executor.expectedMs = 60;
+    runner.add(leased(1));
+    expect(consumer.wanted).toBe(0);
+    executor.expectedMs = 1;
+    await sleep(90);
+    expect([executor.state, consumer.wanted]).toEqual(['busy', 4]);
+    // What comes meanwhile waits here, and is not asked for twice.
+    runner.add(leased(2));
+    expect([executor.batches.length, consumer.wanted]).toEqual([1, 3]);
+    await executor.finish();
+    expect(executor.batches).toEqual([[1], [2]]);
+  });
+
+  it('never holds more than it may', () => {
+    const { consumer, runner } = create({ executors: 3, batchSize: 4, maxHeld: 5 });
+    expect(consumer.wanted).toBe(5);
+    runner.add(leased(1));
+    expect(consumer.wanted).toBe(4);
+    runner.attaching(1);
+    runner.pump();
+    expect(consumer.wanted).toBe(3);
+  });
+
+  it('waits for frames that are on their way, but not longer than the age limit', async () => {
+    const { runner, executor, consumer } = create({ batchSize: 3 });
+    consumer.onTheWay = 2;
+    runner.add(leased(1));
+    runner.add(leased(2));
+    expect(executor.batches).toEqual([]);
+    await sleep(30);
+    expect(executor.batches).toEqual([[1, 2]]);
+  });
+
+  it('publishes before it lets go of the frame', async () => {
+    const { runner, executor, published } = create();
+    const [first, second] = [leased(1), leased(2)];
+    runner.add(first);
+    runner.add(second);
+    await executor.finish();
+    expect(published).toEqual(['inferred 1 1 of 1']);
+    expect(first.done).toEqual(['released', 'acknowledged']);
+    expect([executor.batches, second.done]).toEqual([[[1], [2]], []]);
+  });
+
+  it('publishes nothing of a frame whose lease was taken away', async () => {
+    const { runner, executor, published } = create();
+    const frame = leased(1, 's', false);
+    runner.add(frame);
+    await executor.finish();
+    expect([published, frame.done]).toEqual([['revoked 1'], ['released', 'acknowledged']]);
+  });
+
+  it('answers for a batch that failed, with the reason, and goes on', async () => {
+    const { runner, executor, published } = create();
+    const frame = leased(1);
+    runner.add(frame);
+    await executor.finish(new FramebusError('ENGINE_FAILED', 'the executor died'));
+    expect([published, frame.done]).toEqual([['failed 1 the executor died'], ['released', 'acknowledged']]);
+    runner.add(leased(2));
+    await executor.finish();
+    expect(published.at(-1)).toBe('inferred 2 2 of 1');
+  });
+
+  it('uses the executors that there are, and says when there is none', () => {
+    const { runner, executors, consumer } = create({ executors: 2 });
+    const [first, second] = executors as [ManualExecutor, ManualExecutor];
+    first.state = 'restarting';
+    runner.pump();
+    expect([runner.ready(), consumer.wanted]).toEqual([null, 2]);
+    runner.add(leased(1));
+    expect([first.batches, second.batches]).toEqual([[], [[1]]]);
+    second.state = 'restarting';
+    expect(runner.ready()).toBe('no executor runs');
+    second.state = 'idle';
+    consumer.ready = false;
+    expect(runner.ready()).toBe('the frame consumer is not there yet');
+  });
+
+  it('finishes what it has when it is closed, and takes no more', async () => {
+    const { runner, executor, consumer, published } = create({ batchSize: 1 });
+    runner.add(leased(1));
+    runner.add(leased(2));
+    const closing = runner.close();
+    expect(consumer.closed).toBe(true);
+    const late = leased(3);
+    runner.add(late);
+    expect([published, late.done]).toEqual([['failed 3 the service is stopping'], ['released', 'acknowledged']]);
+    await executor.finish();
+    expect(executor.batches).toEqual([[1], [2]]);
+    await executor.finish();
+    await closing;
+    expect(published).toEqual(['failed 3 the service is stopping', 'inferred 1 1 of 1', 'inferred 2 2 of 1']);
+    expect(executor.closed).toBe(true);
+  });
+});
