@@ -1,5 +1,5 @@
 /**
- * `npm test`: set-up, gates, C++ tests, all vitest projects. The last line has the real sums.
+ * `npm test`: set-up, gates, the model, C++ tests, all vitest projects. The last line has the real sums.
  * `npm test -- NAME…` runs only the parts whose name starts so (for example: lint unit).
  */
 import { lintGates, typecheckGates } from './gates/lint.mjs';
@@ -7,6 +7,7 @@ import { CommandFailed, run } from './run/command.mjs';
 import { runMain, withInterrupt } from './run/interrupt.mjs';
 import { setUp } from './setup/all.mjs';
 import { CPP_BUILDS, runCppTests } from './suites/cpp.mjs';
+import { runModel } from './suites/model.mjs';
 import { addProblem, outcome, summary } from './suites/outcome.mjs';
 import { PROJECTS, runProject } from './suites/vitest.mjs';
 
@@ -15,6 +16,7 @@ const parts = [
     name: gate.name,
     work: (signal) => runGate(gate, signal),
   })),
+  { name: 'model', work: (signal) => runModel(signal) },
   ...CPP_BUILDS.map((build) => ({
     name: build.name,
     work: (signal) => runCppTests(build, signal),

@@ -26,6 +26,7 @@ export const TEST_PACKAGES = [
   'ffmpeg',
   'chromium',
   'clang-format',
+  'spin',
   'python3-gi',
   'gir1.2-gst-rtsp-server-1.0',
 ];
