@@ -38,7 +38,7 @@ export class ServiceProcess {
     // Ctrl-C reaches us alone, and we end the services in order.
     this.#child = spawn(
       'setpriv',
-      ['--pdeathsig', 'TERM', process.execPath, main, '--config', configFile],
+      ['--pdeathsig', 'KILL', process.execPath, main, '--config', configFile],
       { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env: { ...process.env, ...environment } },
     );
     const keep = (line: string): void => {
