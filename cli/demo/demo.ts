@@ -132,7 +132,7 @@ export class Demo {
     const log = createLog({ service: 'demo', level: 'error' });
     let url = this.#plan.natsUrl;
     if (url === null) {
-      this.#server = await NatsServer.start();
+      this.#server = await NatsServer.start({ directory: workspace.directory, signal });
       url = this.#server.url;
     }
     this.#nats = await connectNats({ url, name: 'framebus-demo', log, signal });
