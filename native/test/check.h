@@ -42,6 +42,7 @@ inline int run_all() {
     std::fflush(stdout);
   }
   std::printf("%zu passed, %d failed\n", cases().size() - static_cast<size_t>(failed), failed);
+  std::fflush(stdout);  // The leak check may end the process before its own flush.
   return failed == 0 ? 0 : 1;
 }
 
