@@ -69,7 +69,7 @@ class SocketBusConsumer final : public BusConsumer, private LinkListener {
 
  private:
   void pool_mapped(const std::string& producer, std::shared_ptr<PoolView> view) override;
-  void pool_retired(const std::string& epoch) override;
+  void pool_retired(const std::string& producer, const std::string& epoch) override;
   void link_gone(const std::string& producer, const std::string& reason) override;
   bool attached(const std::string& epoch) const;
   std::shared_ptr<Door> door_to(const std::string& producer);
@@ -135,10 +135,11 @@ void SocketBusConsumer::pool_mapped(const std::string& producer, std::shared_ptr
   pools_.try_emplace(view->epoch(), AttachedPool{producer, view});
 }
 
-void SocketBusConsumer::pool_retired(const std::string& epoch) {
+void SocketBusConsumer::pool_retired(const std::string& producer, const std::string& epoch) {
   decltype(pools_)::node_type unmapped;  // Unmaps outside the lock.
   const std::lock_guard lock(mutex_);
-  unmapped = pools_.extract(epoch);
+  const auto found = pools_.find(epoch);
+  if (found != pools_.end() && found->second.producer == producer) unmapped = pools_.extract(found);
 }
 
 void SocketBusConsumer::link_gone(const std::string& producer, const std::string& reason) {

@@ -308,7 +308,7 @@ DeliveryEnd SharedFramePool::end_delivery(uint32_t slot, uint64_t generation,
   const std::lock_guard lock(mutex_);
   SlotWord word = load(slot);
   if (word.generation != generation || word.state != SlotState::kPublished) {
-    if (left_[slot].generation != generation) return DeliveryEnd::kGone;
+    if (generation == 0 || left_[slot].generation != generation) return DeliveryEnd::kGone;
     const bool taken = (left_[slot].taken >> index & 1) != 0;
     return taken ? DeliveryEnd::kTaken : DeliveryEnd::kClosed;
   }

@@ -93,6 +93,10 @@ Mapping map_memfd(int fd, size_t bytes, Writers writers) {
       static_cast<size_t>(status.st_size) < bytes) {
     throw Error("BUS_MEMORY", "memory from the producer is smaller than it says");
   }
+  // Holes would be filled at our first access: with a signal, when there is no memory left.
+  if (static_cast<size_t>(status.st_blocks) * 512 < bytes) {
+    throw Error("BUS_MEMORY", "memory from the producer is not allocated");
+  }
   return map(fd, bytes, writers == Writers::kCreatorOnly ? PROT_READ : PROT_READ | PROT_WRITE);
 }
 

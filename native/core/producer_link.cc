@@ -97,6 +97,7 @@ void ProducerLink::attach(const std::string& epoch) {
   std::unique_lock lock(mutex_);
   if (!gone_ && !stopped_) {
     const uint64_t ticket = ++last_ticket_;
+    asked_[ticket] = epoch;
     Answer& pending = waiting_[ticket];
     lock.unlock();
     const SendResult sent =
@@ -115,6 +116,16 @@ void ProducerLink::attach(const std::string& epoch) {
   }
   if (gone_) unreachable(*gone_);
   throw Error("BUS_CLOSED", "frame bus consumer: closed");
+}
+
+// Once: a producer gives only what it was asked for, so that none can pass its
+// memory off as another one's.
+bool ProducerLink::was_asked(uint64_t ticket, const std::string& epoch) {
+  const std::lock_guard lock(mutex_);
+  const auto found = asked_.find(ticket);
+  if (found == asked_.end() || found->second != epoch) return false;
+  asked_.erase(found);
+  return true;
 }
 
 void ProducerLink::answer(uint64_t ticket, std::optional<Error> failure) {
@@ -155,6 +166,7 @@ std::optional<std::string> ProducerLink::handle(Received& received) {
   if (const auto pool = read_message<PoolMessage>(data, received.bytes)) {
     const auto epoch = epoch_of(*pool);
     if (!epoch || !is_sane(*pool) || received.fds.size() != 2) return "malformed pool message";
+    if (!was_asked(pool->ticket, *epoch)) return "it offers a pool that it was not asked for";
     try {
       listener_.pool_mapped(producer_,
                             PoolView::map(state_, *pool, received.fds[0], received.fds[1]));
@@ -167,7 +179,7 @@ std::optional<std::string> ProducerLink::handle(Received& received) {
   }
   if (const auto none = read_message<NoPoolMessage>(data, received.bytes)) {
     const auto epoch = epoch_of(*none);
-    if (!epoch) return "malformed message";
+    if (!epoch || !was_asked(none->ticket, *epoch)) return "malformed message";
     answer(none->ticket,
            Error("BUS_EPOCH_GONE", "frame bus producer '" + producer_ + "': it has no pool " +
                                        *epoch + " (any more)"));
@@ -176,7 +188,7 @@ std::optional<std::string> ProducerLink::handle(Received& received) {
   if (const auto retired = read_message<RetiredMessage>(data, received.bytes)) {
     const auto epoch = epoch_of(*retired);
     if (!epoch) return "malformed message";
-    listener_.pool_retired(*epoch);
+    listener_.pool_retired(producer_, *epoch);
     return std::nullopt;
   }
   return "malformed message";

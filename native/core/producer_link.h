@@ -23,7 +23,7 @@ namespace framebus {
 class LinkListener {
  public:
   virtual void pool_mapped(const std::string& producer, std::shared_ptr<PoolView> pool) = 0;
-  virtual void pool_retired(const std::string& epoch) = 0;
+  virtual void pool_retired(const std::string& producer, const std::string& epoch) = 0;
   // The connection ended by the producer's doing. The last call.
   virtual void link_gone(const std::string& producer, const std::string& reason) = 0;
 
@@ -56,6 +56,7 @@ class ProducerLink {
   [[noreturn]] void unreachable(const std::string& why) const;
   void listen();
   std::optional<std::string> handle(Received& received);
+  bool was_asked(uint64_t ticket, const std::string& epoch);
   void answer(uint64_t ticket, std::optional<Error> failure);
 
   const std::string producer_;
@@ -71,6 +72,7 @@ class ProducerLink {
     std::optional<Error> failure;
   };
   std::map<uint64_t, Answer> waiting_;
+  std::map<uint64_t, std::string> asked_;  // Epochs not answered yet, by ticket.
   uint64_t last_ticket_ = 0;
   std::optional<std::string> gone_;  // Why.
   bool stopped_ = false;

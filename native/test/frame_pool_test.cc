@@ -309,6 +309,17 @@ TEST("memory without seals or of the wrong size is not mapped") {
     ++refused;
   }
   CHECK(refused == 3);
+  const UniqueFd holes(::memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  CHECK(::ftruncate(holes.get(), 8192) == 0 && ::pwrite(holes.get(), "x", 1, 0) == 1);
+  CHECK(::fcntl(holes.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);
+  CHECK(map_memfd(holes.get(), 4096, Writers::kAnyHolder).bytes() == 4096);
+  std::string why;
+  try {
+    map_memfd(holes.get(), 8192, Writers::kAnyHolder);
+  } catch (const Error& error) {
+    why = error.what();
+  }
+  CHECK(why.find("not allocated") != std::string::npos);
 }
 
 TEST("bad options are refused") {
