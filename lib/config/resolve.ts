@@ -66,8 +66,8 @@ export interface SinkConfig {
   readonly rtsp: EndpointConfig & { readonly maxClients: number };
   readonly reorder: ReorderConfig;
   readonly encode: EncodeConfig;
-  /** Most frames of one producer that the sink leases at once. */
-  readonly maxHeld: number;
+  /** Most frames of one producer that the sink leases at once; null: as many as its pools have. */
+  readonly maxHeld: number | null;
 }
 
 export interface ReconnectConfig {

@@ -52,7 +52,7 @@ const infer = {
   }),
   executors: integer(1, 64).default(1),
   threads: integer(0, 256).default(0),
-  max_held: integer(1, 4096).default(16),
+  max_held: integer(1, 1024).default(16),
 };
 
 const sink = {
@@ -74,7 +74,7 @@ const sink = {
     keyframe_interval: duration(100, 60 * SECOND).default(2 * SECOND),
     threads: integer(0, 64).default(0),
   }),
-  max_held: integer(1, 4096).default(64),
+  max_held: integer(1, 1024).nullable().default(null),
 };
 
 const models = {

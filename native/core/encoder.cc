@@ -28,19 +28,30 @@ GstPtr<GstElement> make(const char* factory, const char* name) {
   return GstPtr<GstElement>(GST_ELEMENT(gst_object_ref_sink(element)));
 }
 
+// Without a rate x264 takes its input for variable and keeps every picture back
+// until the next one is there.
+EncoderOptions with_rate(EncoderOptions options) {
+  FrameFormat& f = options.format;
+  if (f.frame_rate_numerator == 0 || f.frame_rate_denominator == 0) {
+    f.frame_rate_numerator = kAssumedRate;
+    f.frame_rate_denominator = 1;
+  }
+  return options;
+}
+
 guint keyframe_distance(const EncoderOptions& options) {
   const FrameFormat& f = options.format;
-  const uint64_t numerator = f.frame_rate_numerator > 0 ? f.frame_rate_numerator : kAssumedRate;
-  const uint64_t denominator =
-      std::max(f.frame_rate_numerator > 0 ? f.frame_rate_denominator : 1U, 1U);
-  const uint64_t frames = numerator * options.keyframe_interval_ms / (denominator * 1000);
+  const uint64_t frames = uint64_t{f.frame_rate_numerator} * options.keyframe_interval_ms /
+                          (uint64_t{f.frame_rate_denominator} * 1000);
   return static_cast<guint>(std::clamp<uint64_t>(frames, 1, 10'000));
 }
 
 }  // namespace
 
 Encoder::Encoder(EncoderOptions options, OnUnit on_unit, OnError on_error)
-    : options_(std::move(options)), on_unit_(std::move(on_unit)), on_error_(std::move(on_error)) {
+    : options_(with_rate(std::move(options))),
+      on_unit_(std::move(on_unit)),
+      on_error_(std::move(on_error)) {
   init_gstreamer();
   build();
   listen();

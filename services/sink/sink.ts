@@ -53,6 +53,9 @@ export async function startSink(context: ServiceContext): Promise<Service> {
 const nowMs = (): number => performance.now();
 
 /** Wires the parts. They close in the reverse order of the way that a frame takes. */
+/** Pools bound what can be held anyway. */
+const UNLIMITED = 1024;
+
 class Sink implements Service {
   readonly routes: readonly HttpRoute[];
   readonly #context: ServiceContext;
@@ -78,7 +81,7 @@ class Sink implements Service {
     this.#context = context;
     this.#rtsp = createRtspServer({ ...rtsp });
     this.#consumer = createBusConsumer(
-      { directory: config.bus.directory, name: instance, group: GROUP, maxHeld },
+      { directory: config.bus.directory, name: instance, group: GROUP, maxHeld: maxHeld ?? UNLIMITED },
       (event) => {
         if (event.type === 'leaked') log.error(event, 'a frame lease was lost; it is ended now');
         else log.warn({ producer: event.producer, reason: event.reason }, 'producer is gone; waiting for it');

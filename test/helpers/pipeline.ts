@@ -91,11 +91,14 @@ export class Pipeline {
   async run(service: ServiceName, name = `${service}-0`): Promise<TestProcess> {
     this.#statuses.delete(`${service}/${name}`);
     const process = this.start(service, name);
+    const isRunning = (): boolean =>
+      this.status(service, name)?.state === ServiceState.SERVICE_STATE_RUNNING;
     await eventually(
       () => `${name} running; it said:\n${process.stderr}`,
-      () => this.status(service, name)?.state === ServiceState.SERVICE_STATE_RUNNING,
+      () => isRunning() || process.child.exitCode !== null,
       { timeoutMs: 60_000 },
     );
+    if (!isRunning()) throw new Error(`${name} has ended; it said:\n${process.stderr}`);
     return process;
   }
 
