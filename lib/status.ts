@@ -1,4 +1,9 @@
-import { ServiceState, type ServiceStatus, type StreamStatus } from '#proto/framebus/status/v1/status.js';
+import {
+  ServiceState,
+  StreamState,
+  type ServiceStatus,
+  type StreamStatus,
+} from '#proto/framebus/status/v1/status.js';
 import type { NatsConnection, Subscription } from 'nats';
 import { decodeStatus, encodeStatus, type Unversioned } from './messages.js';
 import { ALL_STATUS, status as statusSubject } from './subjects.js';
@@ -95,3 +100,15 @@ const STATES: Readonly<Record<ServiceState, string>> = {
 
 /** A service's state in a word. */
 export const stateWord = (state: ServiceState): string => STATES[state];
+
+const STREAM_STATES: Readonly<Record<StreamState, string>> = {
+  [StreamState.STREAM_STATE_UNSPECIFIED]: '',
+  [StreamState.STREAM_STATE_CONNECTING]: 'connecting',
+  [StreamState.STREAM_STATE_PLAYING]: 'playing',
+  [StreamState.STREAM_STATE_RECONNECTING]: 'reconnecting',
+  [StreamState.STREAM_STATE_ENDED]: 'ended',
+  [StreamState.STREAM_STATE_FAILED]: 'failed',
+};
+
+/** A stream's state in a word; empty from services that do not know it. */
+export const streamStateWord = (state: StreamState): string => STREAM_STATES[state];

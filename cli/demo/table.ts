@@ -1,49 +1,28 @@
-import { StreamState } from '#proto/framebus/status/v1/status.js';
+import { streamStateWord } from '../../lib/status.js';
+import { table } from '../status/table.js';
 import { SERVICE_KINDS, type DemoBoard, type StreamRow } from './board.js';
-
-const STATE_WORDS: Readonly<Record<StreamState, string>> = {
-  [StreamState.STREAM_STATE_UNSPECIFIED]: 'starting',
-  [StreamState.STREAM_STATE_CONNECTING]: 'connecting',
-  [StreamState.STREAM_STATE_PLAYING]: 'playing',
-  [StreamState.STREAM_STATE_RECONNECTING]: 'reconnecting',
-  [StreamState.STREAM_STATE_ENDED]: 'ended',
-  [StreamState.STREAM_STATE_FAILED]: 'failed',
-};
 
 const HEADINGS = ['stream', 'state', 'size', 'fps in', 'inferred', 'out', 'p50', 'p99', 'detections', 'drops'];
 const TO_THE_RIGHT = new Set([3, 4, 5, 6, 7]);
 const MOST_LABELS = 4;
 
-/** State of a stream in a word. */
-export function stateWord(state: StreamState): string {
-  return STATE_WORDS[state];
-}
-
 /** The live table: headings, a line for each stream (two when there is a reason), CPU and time. */
 export function renderTable(board: DemoBoard, streams: readonly string[], elapsedMs: number): string[] {
   const rows = board.rows(streams);
-  const cells = [HEADINGS, ...rows.map(rowCells)];
-  const widths = HEADINGS.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
-  const lines: string[] = [];
-  cells.forEach((row, index) => {
-    const padded = row.map((cell, column) => {
-      const width = widths[column] ?? 0;
-      return TO_THE_RIGHT.has(column) ? cell.padStart(width) : cell.padEnd(width);
-    });
-    lines.push(padded.join('  ').trimEnd());
-    const reason = rows[index - 1]?.reason ?? '';
-    if (reason !== '') lines.push(`  ${reason}`);
+  const [headings = '', ...lines] = table([HEADINGS, ...rows.map(rowCells)], TO_THE_RIGHT).split('\n');
+  const withReasons = lines.flatMap((line, index) => {
+    const reason = rows[index]?.reason ?? '';
+    return reason === '' ? [line] : [line, `  ${reason}`];
   });
   const cpu = SERVICE_KINDS.map((kind) => `${kind} ${percent(board.cores(kind))}`).join(', ');
-  lines.push(`CPU: ${cpu} of a core. Running for ${clock(elapsedMs)}.`);
-  return lines;
+  return [headings, ...withReasons, `CPU: ${cpu} of a core. Running for ${clock(elapsedMs)}.`];
 }
 
 function rowCells(row: StreamRow): string[] {
   const milliseconds = (value: number): string => (row.framesSent === 0 ? '–' : `${value.toFixed(0)} ms`);
   return [
     row.id,
-    stateWord(row.state),
+    streamStateWord(row.state) || 'starting',
     row.width === 0 ? '–' : `${row.width}×${row.height}`,
     row.rates.decoded.toFixed(1),
     row.rates.inferred.toFixed(1),

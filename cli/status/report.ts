@@ -1,15 +1,6 @@
-import { StreamState, type ServiceStatus, type StreamStatus } from '#proto/framebus/status/v1/status.js';
-import { stateWord } from '../../lib/status.js';
+import type { ServiceStatus, StreamStatus } from '#proto/framebus/status/v1/status.js';
+import { stateWord, streamStateWord } from '../../lib/status.js';
 import { table } from './table.js';
-
-const STREAM_STATES: Readonly<Record<StreamState, string>> = {
-  [StreamState.STREAM_STATE_UNSPECIFIED]: '',
-  [StreamState.STREAM_STATE_CONNECTING]: 'connecting',
-  [StreamState.STREAM_STATE_PLAYING]: 'playing',
-  [StreamState.STREAM_STATE_RECONNECTING]: 'reconnecting',
-  [StreamState.STREAM_STATE_ENDED]: 'ended',
-  [StreamState.STREAM_STATE_FAILED]: 'failed',
-};
 
 /** The way of a frame. */
 const ORDER = ['ingest', 'infer', 'sink'];
@@ -42,7 +33,7 @@ function streamRow(service: ServiceStatus, stream: StreamStatus): string[] {
   return [
     stream.streamId,
     service.instance,
-    STREAM_STATES[stream.state],
+    streamStateWord(stream.state),
     stream.width === 0 ? '–' : `${stream.width}×${stream.height}`,
     String(stream.framesIn),
     String(stream.framesInferred),
