@@ -32,7 +32,7 @@ export interface ModelRunnerOptions {
 export interface ModelRunnerParts {
   consumers: readonly Pick<FrameConsumer, 'ready' | 'want' | 'coming' | 'close'>[];
   executors: readonly Pick<Executor, 'state' | 'remainingMs' | 'run' | 'close'>[];
-  publisher: Pick<ResultPublisher, 'inferred' | 'failed' | 'revoked'>;
+  publisher: Pick<ResultPublisher, 'inferred' | 'failed' | 'revoked' | 'flushed'>;
   log: Log;
 }
 
@@ -73,7 +73,10 @@ export class ModelRunner {
   }
 
   add(frame: LeasedFrame): void {
-    if (this.#closing) return this.#fail([frame], 'the service is stopping');
+    if (this.#closing) {
+      void this.#fail([frame], 'the service is stopping');
+      return;
+    }
     this.#batcher.add(frame);
     this.pump();
   }
@@ -99,7 +102,7 @@ export class ModelRunner {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
     }
     if (this.#wake !== null) clearTimeout(this.#wake);
-    this.#fail(this.#batcher.clear(), 'the service is stopping');
+    await this.#fail(this.#batcher.clear(), 'the service is stopping');
     await Promise.all(this.#parts.executors.map((executor) => executor.close()));
   }
 
@@ -152,19 +155,21 @@ export class ModelRunner {
         })),
       );
       for (const [index, leased] of batch.entries()) {
-        this.#finish(leased, result.rows[index] ?? new Float32Array(0), result.times, batch.length);
+        this.#publish(leased, result.rows[index] ?? new Float32Array(0), result.times, batch.length);
       }
+      this.pump();
+      await this.#letGo(batch);
     } catch (error) {
       this.#parts.log.error({ err: error, frames: batch.length }, 'a batch failed');
-      this.#fail(batch, messageOf(error));
+      await this.#fail(batch, messageOf(error));
     } finally {
       this.#running -= batch.length;
       this.pump();
     }
   }
 
-  #finish(
-    { frame, lease, leasedNs, message }: LeasedFrame,
+  #publish(
+    { frame, lease, leasedNs }: LeasedFrame,
     rows: Float32Array,
     times: Inferred['times'],
     batchSize: number,
@@ -172,13 +177,20 @@ export class ModelRunner {
     // A revoked lease means that ingest has answered for the frame, and its pixels may have changed.
     if (lease.valid()) this.#parts.publisher.inferred({ frame, rows, leasedNs, times, batchSize });
     else this.#parts.publisher.revoked(frame);
-    lease.release();
-    message?.ack();
   }
 
-  #fail(frames: readonly LeasedFrame[], reason: string): void {
-    for (const { frame, lease, message } of frames) {
-      this.#parts.publisher.failed(frame, reason);
+  #fail(frames: readonly LeasedFrame[], reason: string): Promise<void> {
+    for (const { frame } of frames) this.#parts.publisher.failed(frame, reason);
+    return this.#letGo(frames);
+  }
+
+  /**
+   * Ends the leases once the results have left this process: should it die
+   * before, ingest sees frames that are still held and hands them on.
+   */
+  async #letGo(frames: readonly LeasedFrame[]): Promise<void> {
+    await this.#parts.publisher.flushed();
+    for (const { lease, message } of frames) {
       lease.release();
       message?.ack();
     }

@@ -1,5 +1,6 @@
 import type { NatsConnection } from 'nats';
 import type { StreamCounters } from '../../lib/counters.js';
+import { withDeadline } from '../../lib/deadline.js';
 import { encodeResult } from '../../lib/messages.js';
 import * as subjects from '../../lib/subjects.js';
 import type { ModelManifest } from '../../models/manifest.js';
@@ -9,6 +10,9 @@ import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import type { BatchTimes } from './detector.js';
 import { ROW } from './frame_boxes.js';
+
+/** A server that is away must not keep the frames. */
+const FLUSH_DEADLINE_MS = 1_000;
 
 /** What is known of a frame that went through the model. */
 export interface Inferred {
@@ -76,6 +80,11 @@ export class ResultPublisher {
   /** The lease was taken away while the model looked: nothing is published. */
   revoked(frame: FrameDescriptor): void {
     this.#counters(frame.streamId).drop('stale');
+  }
+
+  /** Resolves when nats-server has what was published, or has not answered for a while. */
+  async flushed(): Promise<void> {
+    await withDeadline(this.#nats.flush(), FLUSH_DEADLINE_MS, 'results: flush').catch(() => undefined);
   }
 
   #publish(message: Omit<ResultMessage, 'schemaVersion'>): void {

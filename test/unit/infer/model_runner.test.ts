@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { FramebusError } from '../../../lib/errors.js';
 import type { FrameLease } from '../../../native/contract.js';
 import type { ExecutorResult, ExecutorState } from '../../../services/infer/executor.js';
@@ -63,7 +63,7 @@ class NotingConsumer {
   }
 }
 
-function create({ executors: count = 1, batchSize = 2, maxHeld = 16 } = {}) {
+function create({ executors: count = 1, batchSize = 2, maxHeld = 16, flushed = () => Promise.resolve() } = {}) {
   const executors = Array.from({ length: count }, () => new ManualExecutor());
   const consumer = new NotingConsumer();
   const published: string[] = [];
@@ -76,6 +76,7 @@ function create({ executors: count = 1, batchSize = 2, maxHeld = 16 } = {}) {
         inferred: ({ frame, rows, batchSize: size }) => published.push(`inferred ${frame.seq} ${String(rows[0])} of ${size}`),
         failed: (frame, reason) => published.push(`failed ${frame.seq} ${reason}`),
         revoked: (frame) => published.push(`revoked ${frame.seq}`),
+        flushed,
       },
       log: captureLog().log,
     },
@@ -100,6 +101,18 @@ function leased(seq: number, streamId = `s${seq}`, valid = true): LeasedFrame & 
 }
 
 describe('ModelRunner', () => {
+  it('keeps a frame leased until its result has left the process', async () => {
+    let leave = (): void => undefined;
+    const flushed = (): Promise<void> => new Promise((resolve) => (leave = resolve));
+    const { runner, executor, published } = create({ batchSize: 1, flushed });
+    const frame = leased(1);
+    runner.add(frame);
+    await executor.finish();
+    expect([published.length, frame.done]).toEqual([1, []]);
+    leave();
+    await vi.waitFor(() => expect(frame.done).toEqual(['released', 'acknowledged']));
+  });
+
   it('asks for as many frames as can be started, and for none while its executor is busy', async () => {
     const { runner, executor, consumer } = create({ batchSize: 4 });
     expect(consumer.wanted).toBe(4);
@@ -197,8 +210,9 @@ describe('ModelRunner', () => {
     expect(consumer.closed).toBe(true);
     const late = leased(3);
     runner.add(late);
-    expect([published, late.done]).toEqual([['failed 3 the service is stopping'], ['released', 'acknowledged']]);
+    expect(published).toEqual(['failed 3 the service is stopping']);
     await executor.finish();
+    expect(late.done).toEqual(['released', 'acknowledged']);
     expect(executor.batches).toEqual([[1], [2]]);
     await executor.finish();
     await closing;
