@@ -10,7 +10,7 @@
  * by all at once: sequential consistency, which is what seq_cst on all of them
  * gives. Names are those of native/core/{slot_protocol.h,frame_pool.cc}.
  *
- * Mutants (each must FAIL; scripts/model.mjs checks that it does):
+ * Mutants; each must FAIL, and scripts/suites/model.mjs checks that it does:
  *   WEAK_TAKE      take()'s TENTATIVE store is only a release store: it waits in
  *                  a store buffer while the slot word is read again
  *   WEAK_RECLAIM   try_reclaim()'s RECLAIMING store, likewise
@@ -120,7 +120,6 @@ short slot_next = 0;
 bool lane_waits[CONSUMERS] = false;
 short lane_next[CONSUMERS] = 0;
 
-/* As whoever made a store sees the word. */
 #define SLOT_NOW (slot_waits * slot_next + (1 - slot_waits) * slot)
 #define DRAIN_SLOT (!slot_waits)
 #define DRAIN_LANE(c) (!lane_waits[c])
@@ -148,8 +147,10 @@ end:
 inline store_slot(word) { atomic { DRAIN_SLOT -> slot = word } }
 inline store_lane(c, word) { atomic { DRAIN_LANE(c) -> lane[c] = word } }
 
+#ifdef BUFFERED
 inline buffer_slot(word) { atomic { DRAIN_SLOT -> slot_next = word; slot_waits = true } }
 inline buffer_lane(c, word) { atomic { DRAIN_LANE(c) -> lane_next[c] = word; lane_waits[c] = true } }
+#endif
 
 #ifdef WEAK_TAKE
 #define STORE_TENTATIVE buffer_lane
@@ -366,13 +367,8 @@ kept:
 }
 
 /* Nothing is under way any more. */
-#if MEMBERS > 1
-#define NO_MEMBER (dead[0] && dead[1])
-#define ALL_IDLE (idle[0] && idle[1] && idle[2])
-#else
-#define NO_MEMBER (dead[0])
-#define ALL_IDLE (idle[0] && idle[1])
-#endif
+#define NO_MEMBER (dead[0] && dead[MEMBERS - 1])
+#define ALL_IDLE (idle[0] && idle[MEMBERS - 1] && idle[SINK])
 #define NONE_PENDING \
   (outcome[1] != PENDING && outcome[PUBLICATIONS] != PENDING && outcome[(PUBLICATIONS + 1) / 2] != PENDING)
 #define QUIET \
@@ -414,10 +410,7 @@ write:
     store_slot(SLOT(GENERATION(SLOT_NOW) + 1, 0, PUBLISHED));
     published++;
     queue[0] ! published;
-    if
-    :: published < PUBLICATIONS -> goto write
-    :: else
-    fi
+    if :: published < PUBLICATIONS -> goto write :: else fi
   }
   /* Each delivery has ended, in one way. */
   atomic {
@@ -474,7 +467,6 @@ inline close_lane() {
   :: else
   fi
 }
-
 proctype server() {
   byte deaths = DEATHS;
   byte revokes = REVOKES;
