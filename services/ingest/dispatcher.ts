@@ -246,25 +246,32 @@ export class Dispatcher {
     }
   }
 
-  /** lossless: the next frames go out as the ones before are taken. */
+  /**
+   * lossless: the next frames go out as the ones before are taken. Those that
+   * workers hold do not count: a worker takes only what it can start.
+   */
   #publishBacklog(): void {
-    while (
-      this.#backlog.length > 0 &&
-      this.#waiting.length + this.#taken.length < this.#options.inFlight
-    ) {
+    while (this.#backlog.length > 0 && this.#waiting.length < this.#options.inFlight) {
       const next = this.#backlog.shift();
       if (next !== undefined) this.#publish(next);
     }
   }
 
+  /** Oldest first, and no further than the first that waits: the sink takes them in this order. */
   #settleSink(): void {
-    this.#toSink = this.#toSink.filter((pending) => {
-      if (this.#deliveries.delivery(...place(pending.frame), SINK_GROUP) !== 'none') return false;
-      // Twice the time: first a worker may have had it for as long as it may.
-      const overdue = this.#nowMs() - pending.sinceMs > 2 * this.#options.deliveryTtlMs;
-      if (this.#options.mode === 'lossless' || !overdue) return true;
-      return this.#end(pending, SINK_GROUP) === 'undecided';
-    });
+    for (let oldest = this.#toSink[0]; oldest !== undefined; oldest = this.#toSink[0]) {
+      if (!this.#hasLeftForSink(oldest)) return;
+      this.#toSink.shift();
+    }
+  }
+
+  /** Whether the sink has, or had, the frame, or has let its time pass. */
+  #hasLeftForSink(pending: Pending): boolean {
+    if (this.#deliveries.delivery(...place(pending.frame), SINK_GROUP) !== 'none') return true;
+    // Twice the time: first a worker may have had it for as long as it may.
+    const overdue = this.#nowMs() - pending.sinceMs > 2 * this.#options.deliveryTtlMs;
+    if (this.#options.mode === 'lossless' || !overdue) return false;
+    return this.#end(pending, SINK_GROUP) !== 'undecided';
   }
 
   #handOn(frame: FrameDescriptor, status: InferenceStatus, reason: string): void {

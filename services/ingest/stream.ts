@@ -18,7 +18,7 @@ type EpochEvent = Extract<SourceEvent, { type: 'epoch' }>;
 type FrameEvent = Extract<SourceEvent, { type: 'frame' }>;
 
 /** How often frames that wait are looked at between two frames of the source. */
-const TICK_MS = { latest: 20, lossless: 2 } as const;
+const TICK_MS = { latest: 20, lossless: 4 } as const;
 
 export interface StreamOptions {
   source: SourceOptions;
