@@ -13,7 +13,7 @@ namespace framebus {
 
 namespace {
 
-constexpr auto kSlotPoll = std::chrono::milliseconds(1);
+constexpr auto kSlotPoll = std::chrono::milliseconds(4);
 constexpr auto kQueuePoll = std::chrono::milliseconds(2);
 // Arrival is when the frame left the decoder; the camera saw it a network, a
 // jitter buffer and a decoder earlier.

@@ -1,11 +1,11 @@
 import type { Counters } from '../../lib/counters.js';
 import { codeOf, messageOf } from '../../lib/errors.js';
 import type { Log } from '../../lib/log.js';
+import { LogLimit } from '../../lib/log_limit.js';
 import { decodeFrame } from '../../lib/messages.js';
 import type { BusConsumer, FrameLease, LeaseRefusal } from '../../native/contract.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import type { ModelRunner } from './model_runner.js';
-import { OccasionalLog } from './occasional_log.js';
 import type { PulledMessage } from './pulled_message.js';
 
 type Message = Pick<PulledMessage, 'data' | 'subject' | 'ack' | 'nak'>;
@@ -22,7 +22,7 @@ export class FrameTaker {
   readonly #bus: BusConsumer;
   readonly #counters: Counters;
   readonly #log: Log;
-  readonly #occasional = new OccasionalLog();
+  readonly #limit = new LogLimit();
 
   constructor(bus: BusConsumer, counters: Counters, log: Log) {
     this.#bus = bus;
@@ -93,6 +93,7 @@ export class FrameTaker {
   }
 
   #warn(fields: object, text: string): void {
-    this.#occasional.write((heldBack) => this.#log.warn({ ...fields, heldBack }, text));
+    const skipped = this.#limit.take(text);
+    if (skipped !== null) this.#log.warn({ ...fields, skipped }, text);
   }
 }

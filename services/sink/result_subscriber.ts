@@ -6,7 +6,7 @@ import { decodeResult } from '../../lib/messages.js';
 import { isConnected } from '../../lib/nats.js';
 import { ALL_RESULTS, NAME } from '../../lib/subjects.js';
 import { isComplete } from './frame_leaser.js';
-import { LogLimit } from './log_limit.js';
+import { LogLimit } from '../../lib/log_limit.js';
 import type { Received } from './stream.js';
 
 export interface ResultListener {

@@ -20,7 +20,7 @@ import { StatusServiceService } from '#proto/framebus/status/v1/status_service.j
 import { DetectionServiceImpl } from './detection_service.js';
 import { FrameLeaser } from './frame_leaser.js';
 import { LiveViews } from './live_view.js';
-import { LogLimit } from './log_limit.js';
+import { LogLimit } from '../../lib/log_limit.js';
 import { pageRoutes } from './page.js';
 import { PageEvents } from './page_events.js';
 import { ServiceLoads, type PageStatus } from './page_status.js';

@@ -4,7 +4,7 @@ import type { Counters, StreamCounters } from '../../lib/counters.js';
 import { FramebusError } from '../../lib/errors.js';
 import type { Log } from '../../lib/log.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
-import { LogLimit } from './log_limit.js';
+import { LogLimit } from '../../lib/log_limit.js';
 import { uninferredReason } from './record.js';
 import { Stream, type Received, type StreamBooks, type StreamOptions } from './stream.js';
 import { StreamOutput, type EncodeSettings } from './stream_output.js';
