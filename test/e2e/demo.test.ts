@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import type { DemoReport } from '../../cli/demo/report.js';
 import { eventually } from '../helpers/eventually.js';
-import { runNode, type TestProcess } from '../helpers/process.js';
+import { runNode, TestProcess } from '../helpers/process.js';
 import { tempFolder } from '../helpers/temp.js';
 
 const FLOWING_WITHIN_MS = 90_000;
@@ -12,8 +12,11 @@ const FLOWING_WITHIN_MS = 90_000;
 /** The demo with a temporary folder of its own, so that what it leaves can be seen. */
 function demo(...args: string[]): { process: TestProcess; folder: string } {
   const folder = tempFolder();
-  const env = { TMPDIR: folder, NATS_URL: undefined, XDG_RUNTIME_DIR: undefined };
-  return { process: runNode(['dist/cli/main.js', 'demo', ...args], { env }), folder };
+  return { process: runNode(['dist/cli/main.js', 'demo', ...args], { env: environment(folder) }), folder };
+}
+
+function environment(folder: string): Record<string, string | undefined> {
+  return { TMPDIR: folder, NATS_URL: undefined, XDG_RUNTIME_DIR: undefined };
 }
 
 /** Command lines of the processes that use a folder, its descendants included. */
@@ -86,6 +89,19 @@ describe('framebus demo', () => {
       () => `all processes to be gone: ${processesOf(folder).join('; ')}`,
       () => processesOf(folder).length === 0,
     );
+  }, 180_000);
+
+  it.each(['SIGTERM', 'SIGKILL'] as const)('ends with npm when that gets %s', async (signal) => {
+    const folder = tempFolder();
+    const npm = new TestProcess('npm', ['run', 'demo'], { env: environment(folder) });
+    await npm.output(/Frames flow/, FLOWING_WITHIN_MS);
+    npm.kill(signal);
+    await npm.exitCode();
+    await eventually(
+      () => `all processes to be gone: ${processesOf(folder).join('; ')}`,
+      () => processesOf(folder).length === 0,
+    );
+    expect(readdirSync(folder)).toEqual([]);
   }, 180_000);
 
   it('says what is wrong with a source or model, once', async () => {
