@@ -19,6 +19,8 @@ import { Workspace } from './workspace.js';
 
 const HOST = '127.0.0.1';
 const TICK_MS = 200;
+/** Services take a few seconds to start, however short the demo is to be. */
+const LEAST_PATIENCE_MS = 10_000;
 const FIRST_PICTURE_WITHIN_MS = 60_000;
 /** When one stream flows, the others get so much longer before the table starts. */
 const OTHERS_WITHIN_MS = 5_000;
@@ -176,11 +178,18 @@ export class Demo {
         this.#progress('Waiting for the other streams');
       } else {
         this.#progress(flow.text);
-        const isLate = performance.now() - this.#startedAtMs > FIRST_PICTURE_WITHIN_MS;
-        if (isLate && !flow.retrying) throw tooLate(flow.text);
+        const patienceMs = this.#patienceMs(flow.retrying);
+        if (performance.now() - this.#startedAtMs > patienceMs) throw tooLate(flow.text, patienceMs);
       }
       await pause(TICK_MS, signal);
     }
+  }
+
+  /** A camera that does not answer is tried for as long as the demo may take. */
+  #patienceMs(retrying: boolean): number {
+    if (!retrying) return FIRST_PICTURE_WITHIN_MS;
+    const { durationMs } = this.#plan;
+    return durationMs === null ? Infinity : Math.max(durationMs, LEAST_PATIENCE_MS);
   }
 
   #addresses(): DemoAddresses {
@@ -198,10 +207,10 @@ export class Demo {
   }
 }
 
-function tooLate(last: string): FramebusError {
-  const seconds = FIRST_PICTURE_WITHIN_MS / 1000;
+function tooLate(last: string, patienceMs: number): FramebusError {
+  const seconds = Math.round(patienceMs / 1000);
   return new FramebusError('DEADLINE', `demo: no picture after ${seconds} s; last: ${last}`, {
-    remedy: 'Run "framebus doctor", which checks what the demo needs.',
+    remedy: 'Check what is given by --source; "framebus doctor" checks the rest that the demo needs.',
   });
 }
 
