@@ -44,6 +44,12 @@ interface Pending {
   sinceMs: number;
 }
 
+interface Undecided extends Pending {
+  /** Why it was given up. */
+  status: InferenceStatus;
+  reason: string;
+}
+
 /** A frame's place in the bus, from its descriptor. */
 type Place = [epoch: string, slot: number, generation: bigint];
 
@@ -68,8 +74,8 @@ export class Dispatcher {
   readonly #nowMs: () => number;
   /** Published to the workers, not seen taken yet; oldest first. */
   #waiting: Pending[] = [];
-  /** Displaced while a worker was just leasing it: ask again. */
-  #undecided: Pending[] = [];
+  /** Given up while a worker was just leasing them: ask again. */
+  #undecided: Undecided[] = [];
   /** Leased by a worker when last looked at. */
   #taken: Pending[] = [];
   /** lossless: decoded, not published to the workers yet; bounded by the pool. */
@@ -124,7 +130,7 @@ export class Dispatcher {
     this.#undecided = this.#undecided.filter((p) => !isMine(p));
     for (const pending of mine) {
       if (this.#options.mode === 'lossless') this.#backlog.unshift(pending.frame);
-      else this.#lose(pending);
+      else this.#giveUp(pending, InferenceStatus.INFERENCE_STATUS_WORKER_LOST);
     }
     this.#backlog.sort((a, b) => (a.seq < b.seq ? -1 : 1));
     this.tick();
@@ -143,13 +149,12 @@ export class Dispatcher {
 
   /** Hands on all that no worker has taken: the stream is over. */
   flush(reason: string): void {
+    const status = InferenceStatus.INFERENCE_STATUS_EXPIRED;
     for (const pending of [...this.#waiting, ...this.#undecided]) {
       const end = this.#end(pending, INFER_GROUP);
-      if (end !== 'taken') this.#expire(pending.frame, reason);
+      if (end !== 'taken') this.#publisher.uninferred(pending.frame, status, reason);
     }
-    for (const frame of this.#backlog) {
-      this.#handOn(frame, InferenceStatus.INFERENCE_STATUS_EXPIRED, reason);
-    }
+    for (const frame of this.#backlog) this.#handOn(frame, status, reason);
     this.#waiting = [];
     this.#undecided = [];
     this.#backlog = [];
@@ -165,7 +170,9 @@ export class Dispatcher {
   }
 
   #dispatchLatest(frame: FrameDescriptor): void {
-    for (const older of this.#waiting) this.#displace(older);
+    for (const older of this.#waiting) {
+      this.#giveUp(older, InferenceStatus.INFERENCE_STATUS_SUPERSEDED);
+    }
     this.#waiting = [];
     this.#taken = this.#taken.filter((p) => this.#isOut(p));
     if (this.#taken.length >= this.#options.inFlight) {
@@ -180,40 +187,25 @@ export class Dispatcher {
     this.#waiting.push({ frame, sinceMs: this.#nowMs() });
   }
 
-  /** Ends the infer delivery of a frame that a newer one has displaced. */
-  #displace(pending: Pending): void {
+  /** Hands a frame on with the reason why nobody looked, unless a worker has it after all. */
+  #giveUp(pending: Pending, status: InferenceStatus, reason = ''): void {
     switch (this.#end(pending, INFER_GROUP)) {
       case 'taken':
         this.#taken.push(pending);
         break;
       case 'undecided':
-        this.#undecided.push(pending);
+        this.#undecided.push({ ...pending, status, reason });
         break;
       case 'closed':
       case 'gone':
-        this.#supersede(pending.frame, '');
-    }
-  }
-
-  /** Hands on a frame whose worker has died, unless the message went to another one, too. */
-  #lose(pending: Pending): void {
-    switch (this.#end(pending, INFER_GROUP)) {
-      case 'taken':
-        this.#taken.push(pending);
-        break;
-      case 'undecided':
-        this.#undecided.push(pending);
-        break;
-      case 'closed':
-      case 'gone':
-        this.#publisher.uninferred(pending.frame, InferenceStatus.INFERENCE_STATUS_WORKER_LOST, '');
+        this.#publisher.uninferred(pending.frame, status, reason);
     }
   }
 
   #settleUndecided(): void {
     const undecided = this.#undecided;
     this.#undecided = [];
-    for (const pending of undecided) this.#displace(pending);
+    for (const { status, reason, ...pending } of undecided) this.#giveUp(pending, status, reason);
   }
 
   #settleWaiting(): void {
@@ -232,14 +224,21 @@ export class Dispatcher {
       case 'gone':
         // lossless: taken, used and reused since the last look. latest: drop-oldest; if
         // it was taken after all, and so long ago, the sink drops the second result.
-        if (this.#options.mode === 'latest') this.#supersede(pending.frame, 'its slot was needed');
+        if (this.#options.mode === 'latest') {
+          this.#publisher.uninferred(
+            pending.frame,
+            InferenceStatus.INFERENCE_STATUS_SUPERSEDED,
+            'its slot was needed',
+          );
+        }
         break;
       case 'none':
         if (this.#options.mode === 'latest' && this.#expired(pending)) {
-          const end = this.#end(pending, INFER_GROUP);
-          if (end === 'taken') this.#taken.push(pending);
-          else if (end === 'undecided') this.#undecided.push(pending);
-          else this.#expire(pending.frame, 'no worker took it in time');
+          this.#giveUp(
+            pending,
+            InferenceStatus.INFERENCE_STATUS_EXPIRED,
+            'no worker took it in time',
+          );
         } else {
           this.#waiting.push(pending);
         }
@@ -277,14 +276,6 @@ export class Dispatcher {
   #handOn(frame: FrameDescriptor, status: InferenceStatus, reason: string): void {
     if (this.#options.inferred) this.#deliveries.endDelivery(...place(frame), INFER_GROUP);
     this.#publisher.uninferred(frame, status, reason);
-  }
-
-  #supersede(frame: FrameDescriptor, reason: string): void {
-    this.#publisher.uninferred(frame, InferenceStatus.INFERENCE_STATUS_SUPERSEDED, reason);
-  }
-
-  #expire(frame: FrameDescriptor, reason: string): void {
-    this.#publisher.uninferred(frame, InferenceStatus.INFERENCE_STATUS_EXPIRED, reason);
   }
 
   #expired(pending: Pending): boolean {
