@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <set>
@@ -28,23 +27,6 @@ namespace {
 
 uint64_t rounds(uint64_t usual) { return usual * fuzz_arguments().times; }
 Random random_for(uint64_t test) { return Random(fuzz_arguments().seed * 1000 + test); }
-
-size_t entries(const char* folder) {
-  size_t count = 0;
-  DIR* const open = ::opendir(folder);
-  while (::readdir(open) != nullptr) ++count;
-  ::closedir(open);
-  return count;
-}
-
-size_t bus_maps() {
-  std::ifstream maps("/proc/self/maps");
-  size_t count = 0;
-  for (std::string line; std::getline(maps, line);) {
-    count += line.find("framebus-") != std::string::npos ? 1 : 0;
-  }
-  return count;
-}
 
 FrameFormat small_format() {
   FrameFormat format;

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -55,6 +56,27 @@ class Directory {
  private:
   std::string path_;
 };
+
+// Entries of a folder, "." and ".." included.
+inline size_t entries(const char* folder) {
+  size_t count = 0;
+  DIR* const open = ::opendir(folder);
+  while (::readdir(open) != nullptr) ++count;
+  ::closedir(open);
+  return count;
+}
+
+inline size_t open_fds() { return entries("/proc/self/fd"); }
+
+// Mappings of pools and lanes in this process.
+inline size_t bus_maps() {
+  std::ifstream maps("/proc/self/maps");
+  size_t count = 0;
+  for (std::string line; std::getline(maps, line);) {
+    count += line.find("framebus-") != std::string::npos ? 1 : 0;
+  }
+  return count;
+}
 
 // Events of any thread, to wait for.
 template <class Event>

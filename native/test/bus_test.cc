@@ -1,11 +1,9 @@
 // Producer and consumer over a real socket: leases, ends, restarts.
-#include <dirent.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,27 +13,6 @@
 
 using namespace framebus;
 using namespace framebus::test;
-
-namespace {
-
-size_t open_fds() {
-  size_t count = 0;
-  DIR* const folder = ::opendir("/proc/self/fd");
-  while (::readdir(folder) != nullptr) ++count;
-  ::closedir(folder);
-  return count;
-}
-
-size_t bus_maps() {
-  std::ifstream maps("/proc/self/maps");
-  size_t count = 0;
-  for (std::string line; std::getline(maps, line);) {
-    count += line.find("framebus-") != std::string::npos ? 1 : 0;
-  }
-  return count;
-}
-
-}  // namespace
 
 TEST("a consumer attaches, leases and reads without a copy") {
   const Directory directory;
