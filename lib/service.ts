@@ -14,7 +14,9 @@ import { parseServiceArguments, type ServiceOptions } from './service/options.js
 import { Shutdown, type StopRequest } from './service/shutdown.js';
 import { makeStatus, publishStatus, stateWord } from './status.js';
 
-export type ServiceKind = 'ingest' | 'infer' | 'sink';
+/** Kinds of service, in the order in which a frame meets them. */
+export const SERVICE_KINDS = ['ingest', 'infer', 'sink'] as const;
+export type ServiceKind = (typeof SERVICE_KINDS)[number];
 
 /** What a service is given. */
 export interface ServiceContext {

@@ -1,13 +1,10 @@
+import type { ServiceKind } from '../../lib/service.js';
 import { StreamState, type ServiceStatus, type StreamStatus } from '#proto/framebus/status/v1/status.js';
-
-/** Kinds of service, in the order in which a frame meets them. */
-export const SERVICE_KINDS = ['ingest', 'infer', 'sink'] as const;
-export type ServiceKind = (typeof SERVICE_KINDS)[number];
 
 /** Rates are taken over so much time, so that the table is calm and yet alive. */
 const RATE_WINDOW_MS = 5_000;
 /** Reasons that only sink decides on; the others may be counted by every service that sees them. */
-const DROPPED_BY_SINK = new Set(['late', 'duplicate', 'stale', 'encoder_full']);
+const DROPPED_BY_SINK = new Set(['late', 'duplicate', 'stale', 'encoder_full', 'encoder_failed']);
 
 /** One stream, put together from what the three services say of it. */
 export interface StreamRow {

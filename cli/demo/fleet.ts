@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FramebusError } from '../../lib/errors.js';
-import { SERVICE_KINDS, type ServiceKind } from './board.js';
+import { SERVICE_KINDS, type ServiceKind } from '../../lib/service.js';
 import { ServiceProcess, type ProcessEnd, type ServiceProcessOptions } from './service_process.js';
 
 /** When, after the end has begun, the next service is asked although the one before still works. */

@@ -1,5 +1,6 @@
 import { ServiceState, StreamState } from '#proto/framebus/status/v1/status.js';
-import { SERVICE_KINDS, type DemoBoard, type ServiceKind, type StreamRow } from './board.js';
+import { SERVICE_KINDS, type ServiceKind } from '../../lib/service.js';
+import type { DemoBoard, StreamRow } from './board.js';
 
 /** How far the demo has come on its way to the first picture. */
 export type Flow =

@@ -1,5 +1,6 @@
 import type { ServiceStatus } from '#proto/framebus/status/v1/status.js';
-import { SERVICE_KINDS, type ServiceKind, type DemoBoard } from './board.js';
+import { SERVICE_KINDS, type ServiceKind } from '../../lib/service.js';
+import type { DemoBoard } from './board.js';
 
 /** One stream in the report. */
 interface StreamReport {

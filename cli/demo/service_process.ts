@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { PACKAGE_ROOT } from '../../lib/package_root.js';
-import type { ServiceKind } from './board.js';
+import type { ServiceKind } from '../../lib/service.js';
 
 const KEPT_LINES = 40;
 

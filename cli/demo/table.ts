@@ -1,6 +1,7 @@
 import { streamStateWord } from '../../lib/status.js';
 import { table } from '../status/table.js';
-import { SERVICE_KINDS, type DemoBoard, type StreamRow } from './board.js';
+import { SERVICE_KINDS } from '../../lib/service.js';
+import type { DemoBoard, StreamRow } from './board.js';
 
 const HEADINGS = ['stream', 'state', 'size', 'fps in', 'inferred', 'out', 'p50', 'p99', 'detections', 'drops'];
 const TO_THE_RIGHT = new Set([3, 4, 5, 6, 7]);
