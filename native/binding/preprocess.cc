@@ -119,8 +119,9 @@ Napi::Value preprocess_leases(const Napi::CallbackInfo& info) {
   float* const tensor = tensor_argument(info, 2, leases.size() * tensor_size(spec));
   Napi::Array result = Napi::Array::New(info.Env(), leases.size());
   for (uint32_t i = 0; i < leases.size(); ++i) {
-    const PreprocessGeometry geometry =
-        preprocess(leases[i]->view(), spec, tensor + i * tensor_size(spec));
+    const PreprocessGeometry geometry = guarded(info.Env(), [&] {
+      return preprocess(leases[i]->read().view(), spec, tensor + i * tensor_size(spec));
+    });
     result.Set(i, geometry_to_js(info.Env(), geometry));
   }
   return result;

@@ -19,6 +19,7 @@ PoolMessage describe(const FramePool& pool, const Lane& lane, uint64_t ticket) {
   message.slot_stride = pool.slot_stride();
   message.format = pool.options().format;
   message.layout = pool.options().layout;
+  pool.memory().describe(message);
   return message;
 }
 
@@ -116,7 +117,10 @@ void BusConnection::attach(const std::string& epoch, uint64_t ticket, PoolDirect
   try {
     const std::shared_ptr<const Lane> lane = pool->open_lane(group_);
     attachments_[ticket] = {.pool = pool, .lane = lane};
-    answer(describe(*pool, *lane, ticket), {pool->fd(), lane->fd()});
+    std::vector<int> fds = {pool->fd(), lane->fd()};
+    const std::vector<int> pixels = pool->memory().fds();
+    fds.insert(fds.end(), pixels.begin(), pixels.end());
+    answer(describe(*pool, *lane, ticket), fds);
   } catch (const Error& error) {
     fail(error.what());
   }

@@ -5,7 +5,9 @@
 //
 //   0            PoolHeader, one page
 //   4096         slot words, one cache line each
-//   data_offset  pixels, slot i at data_offset + i * slot_stride
+//   data_offset  memory kind shm only: pixels, slot i at data_offset + i * slot_stride
+//
+// Pixels of the other memory kinds lie elsewhere: see pool_memory.h.
 //
 // Lane (one memfd for each attached consumer and pool, written by that
 // consumer only): one lane word for each slot. A consumer that writes nonsense
@@ -19,9 +21,11 @@
 namespace framebus {
 
 constexpr uint64_t kPoolMagic = 0x314c4f4f50534246;  // "FBSPOOL1"
-constexpr uint32_t kPoolVersion = 1;
+constexpr uint32_t kPoolVersion = 2;
 constexpr size_t kPageBytes = 4096;
 constexpr uint32_t kMaxSlots = 1024;
+// One descriptor a slot: one message of SCM_RIGHTS carries 253, and one takes the lane.
+constexpr uint32_t kMaxDmabufSlots = 250;
 constexpr uint32_t kMaxGroups = 8;
 constexpr size_t kEpochDigits = 32;
 
@@ -34,7 +38,7 @@ struct PoolHeader {
   uint32_t version;
   uint32_t slots;
   uint64_t slot_stride;
-  uint64_t data_offset;
+  uint64_t data_offset;  // 0 when the pixels lie elsewhere.
   char epoch[kEpochDigits];
 };
 static_assert(sizeof(PoolHeader) <= kPageBytes);
@@ -49,9 +53,11 @@ constexpr size_t round_up(size_t value, size_t step) { return (value + step - 1)
 constexpr size_t pool_data_offset(uint32_t slots) {
   return round_up(kPageBytes + slots * sizeof(SlotLine), kPageBytes);
 }
+// Of the memfd: with the pixels, and without.
 constexpr size_t pool_bytes(uint32_t slots, size_t slot_stride) {
   return pool_data_offset(slots) + slots * slot_stride;
 }
+constexpr size_t control_bytes(uint32_t slots) { return pool_data_offset(slots); }
 constexpr size_t lane_bytes(uint32_t slots) {
   return round_up(slots * sizeof(std::atomic<uint64_t>), kPageBytes);
 }

@@ -36,6 +36,8 @@ bool is_bus_name(std::string_view text) {
 bool is_sane(const PoolMessage& pool) {
   constexpr uint64_t kMaxStride = uint64_t{1} << 31;
   if (pool.slots == 0 || pool.slots > kMaxSlots) return false;
+  if (pool.memory < MemoryKind::kShm || pool.memory > MemoryKind::kDmabuf) return false;
+  if (pool.memory == MemoryKind::kDmabuf && pool.slots > kMaxDmabufSlots) return false;
   if (pool.group >= kMaxGroups && pool.group != kNoGroup) return false;
   if (pool.slot_stride > kMaxStride || pool.layout.slot_bytes > pool.slot_stride) return false;
   const auto matrix = pool.format.matrix;

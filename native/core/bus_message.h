@@ -22,9 +22,11 @@
 namespace framebus {
 
 constexpr uint32_t kBusMagic = 0x53554246;  // "FBUS"
-constexpr uint32_t kBusVersion = 1;
+constexpr uint32_t kBusVersion = 2;
 constexpr size_t kNameBytes = 68;  // 64, a terminating zero, and no padding after it.
 constexpr size_t kReasonBytes = 256;
+constexpr size_t kGpuUuidBytes = 16;
+constexpr size_t kIpcHandleBytes = 64;  // CUipcMemHandle.
 
 enum class BusMessageType : uint32_t {
   kHello = 1,
@@ -77,7 +79,8 @@ using NoPoolMessage = EpochMessage<BusMessageType::kNoPool>;
 using RetiredMessage = EpochMessage<BusMessageType::kRetired>;
 using DropMessage = EpochMessage<BusMessageType::kDrop>;
 
-// Comes with two descriptors: the pool's memory, the consumer's lane.
+// Comes with descriptors: the pool's memfd, the consumer's lane, then what the
+// memory kind needs, see pixel_fds().
 struct PoolMessage {
   static constexpr auto kType = BusMessageType::kPool;
   BusMessageHead head{.type = kType};
@@ -88,7 +91,19 @@ struct PoolMessage {
   uint64_t slot_stride = 0;
   FrameFormat format;
   PlaneLayout layout;
+  MemoryKind memory = MemoryKind::kShm;
+  uint32_t reserved = 0;
+  uint64_t pixel_bytes = 0;                           // cuda: of the whole allocation.
+  std::array<uint8_t, kGpuUuidBytes> gpu{};           // cuda: on which it lies.
+  std::array<uint8_t, kIpcHandleBytes> ipc_handle{};  // cuda-ipc: instead of a descriptor.
 };
+
+// Descriptors of the pixels that come after the pool's and the lane's: none for
+// shm and cuda-ipc, one for cuda, one a slot for dmabuf.
+constexpr size_t pixel_fds(const PoolMessage& pool) {
+  if (pool.memory == MemoryKind::kDmabuf) return pool.slots;
+  return pool.memory == MemoryKind::kCuda ? 1 : 0;
+}
 
 // The largest message, and room to notice a longer one.
 constexpr size_t kMessageBytes = 512;

@@ -13,7 +13,7 @@
 namespace framebus {
 namespace {
 
-constexpr size_t kMaxFds = 2;
+constexpr size_t kMaxFds = 253;  // SCM_MAX_FD.
 
 [[noreturn]] void directory_error(const std::string& path, const char* action, int error) {
   throw Error("BUS_DIRECTORY",

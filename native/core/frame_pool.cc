@@ -34,6 +34,10 @@ void check(const FramePoolOptions& options) {
     }
   }
   if (options.format.width == 0 || options.format.height == 0) bad(options, "empty picture");
+  if (options.memory == MemoryKind::kDmabuf && options.slots > kMaxDmabufSlots) {
+    bad(options, std::to_string(options.slots) + " slots of dmabuf memory; at most " +
+                     std::to_string(kMaxDmabufSlots));
+  }
   if (layout.slot_bytes > kMaxSlotBytes || !layout_fits(options.format, layout)) {
     bad(options, "planes do not fit their slot");
   }
@@ -75,9 +79,13 @@ class SharedFramePool final : public FramePool {
         epoch_(random_epoch()),
         created_unix_ns_(next_created_unix_ns()),
         stride_(round_up(options.layout.slot_bytes, kPageBytes)),
-        memory_(create_memfd("framebus-pool-" + options.stream_id,
-                             pool_bytes(options.slots, stride_), Writers::kCreatorOnly)),
-        lines_(reinterpret_cast<SlotLine*>(memory_.mapping.data() + kPageBytes)),
+        control_(create_memfd("framebus-pool-" + options.stream_id,
+                              options.memory == MemoryKind::kShm
+                                  ? pool_bytes(options.slots, stride_)
+                                  : control_bytes(options.slots),
+                              Writers::kCreatorOnly)),
+        memory_(pixels()),
+        lines_(reinterpret_cast<SlotLine*>(control_.mapping.data() + kPageBytes)),
         taken_(options.slots, 0),
         left_(options.slots) {
     PoolHeader header{};
@@ -85,9 +93,9 @@ class SharedFramePool final : public FramePool {
     header.version = kPoolVersion;
     header.slots = options.slots;
     header.slot_stride = stride_;
-    header.data_offset = pool_data_offset(options.slots);
+    header.data_offset = options.memory == MemoryKind::kShm ? pool_data_offset(options.slots) : 0;
     std::memcpy(header.epoch, epoch_.data(), kEpochDigits);
-    std::memcpy(memory_.mapping.data(), &header, sizeof(header));
+    std::memcpy(control_.mapping.data(), &header, sizeof(header));
     // Handed out from the back: slot 0 first, then the one used last (warm caches).
     for (uint32_t slot = options.slots; slot > 0; --slot) free_.push_back(slot - 1);
   }
@@ -95,12 +103,13 @@ class SharedFramePool final : public FramePool {
   const std::string& epoch() const override { return epoch_; }
   uint64_t created_unix_ns() const override { return created_unix_ns_; }
   const FramePoolOptions& options() const override { return options_; }
-  int fd() const override { return memory_.fd.get(); }
+  int fd() const override { return control_.fd.get(); }
+  PoolMemory& memory() const override { return *memory_; }
   size_t slot_stride() const override { return stride_; }
 
   uint8_t* slot_data(uint32_t slot) override {
     check_slot(slot);
-    return memory_.mapping.data() + pool_data_offset(options_.slots) + slot * stride_;
+    return memory_->host(slot);
   }
 
   std::optional<uint32_t> acquire() override { return acquire_slot(false); }
@@ -145,6 +154,12 @@ class SharedFramePool final : public FramePool {
   void store(uint32_t slot, SlotWord word) {
     word_of(slot).store(word.pack(), std::memory_order_seq_cst);
   }
+  std::unique_ptr<PoolMemory> pixels() const {
+    if (options_.memory != MemoryKind::kShm) {
+      return create_pool_memory({options_.memory, options_.stream_id, options_.slots, stride_});
+    }
+    return shm_pool_memory(control_.mapping.data() + pool_data_offset(options_.slots), stride_);
+  }
   uint32_t find_group(const std::string& group) const;
   uint32_t group_index(const std::string& group) const;
   LaneScan scan_group(uint32_t slot, uint64_t generation, uint32_t group) const;
@@ -166,8 +181,9 @@ class SharedFramePool final : public FramePool {
   const std::string epoch_;
   const uint64_t created_unix_ns_;
   const size_t stride_;
-  Memfd memory_;
-  SlotLine* const lines_;  // Borrowed from memory_.
+  Memfd control_;
+  const std::unique_ptr<PoolMemory> memory_;
+  SlotLine* const lines_;  // Borrowed from control_.
 
   mutable std::mutex mutex_;  // Everything below, and every write of a slot word.
   std::vector<std::shared_ptr<const Lane>> lanes_;

@@ -16,6 +16,7 @@
 
 #include "frame_view.h"
 #include "memfd.h"
+#include "pool_memory.h"
 
 namespace framebus {
 
@@ -27,6 +28,7 @@ struct FramePoolOptions {
   std::string stream_id;
   FrameFormat format;
   PlaneLayout layout;
+  MemoryKind memory = MemoryKind::kShm;
   uint32_t slots = 0;
   std::vector<std::string> groups;  // At most 8; the stream's route.
 };
@@ -73,8 +75,11 @@ class FramePool {
   virtual uint64_t created_unix_ns() const = 0;  // Strictly increasing in a process.
   virtual const FramePoolOptions& options() const = 0;
 
-  // Start of a slot's pixels; owned by the pool, 64-byte aligned.
+  // Start of a slot's pixels for the CPU; owned by the pool, 64-byte aligned.
+  // Null when the CPU cannot reach them.
   virtual uint8_t* slot_data(uint32_t slot) = 0;
+  // The pixels; lives as long as the pool.
+  virtual PoolMemory& memory() const = 0;
 
   // Takes a FREE slot into WRITING. With none free, reclaims the oldest
   // published slot whose deliveries have all ended and that nobody leases.
@@ -116,7 +121,7 @@ class FramePool {
   // Retired, and nothing is pending or leased.
   virtual bool drained() const = 0;
 
-  // For the bus server: what a consumer maps, and its lanes.
+  // For the bus server: the memfd that a consumer maps, and its lanes.
   virtual int fd() const = 0;
   virtual size_t slot_stride() const = 0;
   // Throws NO_SPACE, BUS_MEMORY.

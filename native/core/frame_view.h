@@ -11,6 +11,9 @@ enum class PixelFormat : uint32_t { kI420 = 1, kNv12 = 2 };
 enum class ColorMatrix : uint32_t { kBt601 = 1, kBt709 = 2 };
 enum class ColorRange : uint32_t { kLimited = 1, kFull = 2 };
 
+// Where the pixels of a pool lie; names as in contract.ts.
+enum class MemoryKind : uint32_t { kShm = 1, kCuda = 2, kCudaIpc = 3, kDmabuf = 4 };
+
 // Size, layout and colour of a stream's frames.
 struct FrameFormat {
   uint32_t width = 0;

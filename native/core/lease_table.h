@@ -7,6 +7,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "frame_read.h"
 #include "frame_view.h"
 
 namespace framebus {
@@ -16,8 +17,13 @@ namespace framebus {
 class Lease {
  public:
   virtual ~Lease() = default;
-  // Planes to read, never to write; they live as long as this object.
-  virtual FrameView view() const = 0;
+  virtual const FrameFormat& format() const = 0;
+  // The planes for the CPU, to read and never to write. May wait for a copy
+  // from a device: not on Node's thread. Throws BUS_MEMORY.
+  virtual FrameRead read() const = 0;
+  // The planes for the GPU: addresses (CUdeviceptr) in the places of pointers.
+  // Null pointers when the frame does not lie on a GPU.
+  virtual FrameView device() const { return {}; }
   // Whether the slot still holds the leased generation. Ask again after use:
   // false means that the pixels may have been overwritten meanwhile.
   virtual bool valid() const = 0;

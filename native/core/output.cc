@@ -66,7 +66,7 @@ Output::~Output() { close(); }
 
 Output::Push Output::push(std::shared_ptr<Lease> lease, uint64_t seq, int64_t pts_ns,
                           std::vector<OverlayBox> boxes) {
-  const FrameFormat format = lease->view().format;
+  const FrameFormat format = lease->format();
   if (!same_picture(format, options_.format)) {
     throw Error("OUTPUT_FORMAT", "output " + options_.stream_id + ": the frame is " +
                                      size_text(format) + ", the output " +
@@ -136,7 +136,7 @@ void Output::process(Job job) {
 // The one copy, and the boxes on it. Null when the lease was revoked meanwhile:
 // then the pixels may be torn.
 GstPtr<GstBuffer> Output::draw(Job& job) {
-  GstPtr<GstBuffer> picture = pool_.copy(job.lease->view());
+  GstPtr<GstBuffer> picture = pool_.copy(job.lease->read().view());
   const bool intact = job.lease->valid();
   job.lease.reset();
   if (!intact) return nullptr;

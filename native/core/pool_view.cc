@@ -14,48 +14,78 @@ SlotLease::SlotLease(std::shared_ptr<PoolView> pool, uint32_t slot, uint64_t gen
 
 SlotLease::~SlotLease() { pool_->end(slot_); }
 
-FrameView SlotLease::view() const {
+namespace {
+
+FrameView view_at(const FrameFormat& format, const PlaneLayout& layout, const uint8_t* data) {
   FrameView view;
-  view.format = format();
-  for (uint32_t p = 0; p < plane_count(view.format.pixel_format); ++p) {
-    view.data[p] = data() + layout().offset[p];
-    view.stride[p] = layout().stride[p];
+  view.format = format;
+  for (uint32_t p = 0; p < plane_count(format.pixel_format); ++p) {
+    view.data[p] = data + layout.offset[p];
+    view.stride[p] = layout.stride[p];
   }
   return view;
+}
+
+}  // namespace
+
+FrameRead SlotLease::read() const {
+  const PoolMapping& pixels = *pool_->pixels_;
+  if (const uint8_t* const data = pixels.host(slot_)) {
+    if (memory() == MemoryKind::kShm) return FrameRead(view_at(format(), layout(), data));
+    pixels.begin_read(slot_);
+    std::shared_ptr<void> access(
+        nullptr, [pool = pool_, slot = slot_](void*) { pool->pixels_->end_read(slot); });
+    return {view_at(format(), layout(), data), std::move(access)};
+  }
+  auto copy = std::make_shared<std::vector<uint8_t>>(layout().slot_bytes);
+  pixels.download(slot_, copy->size(), copy->data());
+  return {view_at(format(), layout(), copy->data()), copy};
+}
+
+FrameView SlotLease::device() const {
+  const uint64_t address = pool_->pixels_->device(slot_);
+  if (address == 0) return {};
+  return view_at(format(), layout(), reinterpret_cast<const uint8_t*>(address));
 }
 
 bool SlotLease::valid() const { return still_holds(pool_->slot_word(slot_), generation_); }
 const std::string& SlotLease::epoch() const { return pool_->epoch_; }
 const FrameFormat& SlotLease::format() const { return pool_->description_.format; }
 const PlaneLayout& SlotLease::layout() const { return pool_->description_.layout; }
-const uint8_t* SlotLease::data() const {
-  return pool_->memory_.data() + pool_data_offset(pool_->description_.slots) +
-         slot_ * pool_->description_.slot_stride;
-}
+MemoryKind SlotLease::memory() const { return pool_->description_.memory; }
+const uint8_t* SlotLease::data() const { return pool_->pixels_->host(slot_); }
 
 std::shared_ptr<PoolView> PoolView::map(std::shared_ptr<LinkState> link, const PoolMessage& message,
-                                        const UniqueFd& memory, const UniqueFd& lane) {
-  Mapping pixels = map_memfd(memory.get(), pool_bytes(message.slots, message.slot_stride),
-                             Writers::kCreatorOnly);
+                                        std::span<const UniqueFd> fds) {
+  const bool shm = message.memory == MemoryKind::kShm;
+  const size_t bytes =
+      shm ? pool_bytes(message.slots, message.slot_stride) : control_bytes(message.slots);
+  Mapping control = map_memfd(fds[0].get(), bytes, Writers::kCreatorOnly);
   PoolHeader header;
-  std::memcpy(&header, pixels.data(), sizeof(header));
+  std::memcpy(&header, control.data(), sizeof(header));
+  const uint64_t data_offset = shm ? pool_data_offset(message.slots) : 0;
   if (header.magic != kPoolMagic || header.version != kPoolVersion ||
       header.slots != message.slots || header.slot_stride != message.slot_stride ||
-      header.data_offset != pool_data_offset(message.slots) ||
+      header.data_offset != data_offset ||
       std::memcmp(header.epoch, message.epoch.data(), kEpochDigits) != 0) {
     throw Error("BUS_MEMORY", "memory from the producer is not the pool that it says");
   }
-  Mapping leases = map_memfd(lane.get(), lane_bytes(message.slots), Writers::kAnyHolder);
-  return std::make_shared<PoolView>(std::move(link), message, std::move(pixels), std::move(leases));
+  Mapping lane = map_memfd(fds[1].get(), lane_bytes(message.slots), Writers::kAnyHolder);
+  std::unique_ptr<PoolMapping> pixels =
+      shm ? shm_pool_mapping(control.data() + data_offset, message.slot_stride)
+          : map_pool(message, fds.subspan(2));
+  return std::make_shared<PoolView>(std::move(link), message, std::move(control), std::move(lane),
+                                    std::move(pixels));
 }
 
-PoolView::PoolView(std::shared_ptr<LinkState> link, const PoolMessage& message, Mapping memory,
-                   Mapping lane)
+PoolView::PoolView(std::shared_ptr<LinkState> link, const PoolMessage& message, Mapping control,
+                   Mapping lane, std::unique_ptr<PoolMapping> pixels)
     : link_(std::move(link)),
       epoch_(message.epoch.data(), message.epoch.size()),
       description_(message),
-      memory_(std::move(memory)),
+      control_(std::move(control)),
       lane_(std::move(lane)),
+      pixels_(std::move(pixels)),
       local_(message.slots) {}
 
 PoolView::~PoolView() {
@@ -64,7 +94,7 @@ PoolView::~PoolView() {
 }
 
 const std::atomic<uint64_t>& PoolView::slot_word(uint32_t slot) const {
-  return reinterpret_cast<const SlotLine*>(memory_.data() + kPageBytes)[slot].word;
+  return reinterpret_cast<const SlotLine*>(control_.data() + kPageBytes)[slot].word;
 }
 
 std::atomic<uint64_t>& PoolView::lane_word(uint32_t slot) const {

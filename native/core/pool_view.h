@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "bus_message.h"
 #include "lease_table.h"
 #include "memfd.h"
+#include "pool_mapping.h"
 #include "unique_fd.h"
 
 namespace framebus {
@@ -29,15 +31,17 @@ class SlotLease final : public Lease {
   SlotLease(const SlotLease&) = delete;
   SlotLease& operator=(const SlotLease&) = delete;
 
-  FrameView view() const override;
+  const FrameFormat& format() const override;
+  FrameRead read() const override;
+  FrameView device() const override;
   bool valid() const override;
 
   const std::string& epoch() const;
   uint32_t slot() const { return slot_; }
   uint64_t generation() const { return generation_; }
-  const FrameFormat& format() const;
   const PlaneLayout& layout() const;
-  // The slot's bytes, mapped read-only.
+  MemoryKind memory() const;
+  // The slot's bytes, mapped read-only; null when the CPU cannot reach them.
   const uint8_t* data() const;
 
  private:
@@ -58,11 +62,12 @@ struct LinkState {
 // it; the producer is told.
 class PoolView : public std::enable_shared_from_this<PoolView> {
  public:
-  // `message` has passed is_sane(). Throws BUS_MEMORY.
+  // `message` has passed is_sane(), and `fds` are as many as belong to it: the
+  // pool's, the lane's, the pixels'. Throws BUS_MEMORY, MEMORY_UNSUPPORTED.
   static std::shared_ptr<PoolView> map(std::shared_ptr<LinkState> link, const PoolMessage& message,
-                                       const UniqueFd& memory, const UniqueFd& lane);
-  PoolView(std::shared_ptr<LinkState> link, const PoolMessage& message, Mapping memory,
-           Mapping lane);
+                                       std::span<const UniqueFd> fds);
+  PoolView(std::shared_ptr<LinkState> link, const PoolMessage& message, Mapping control,
+           Mapping lane, std::unique_ptr<PoolMapping> pixels);
   ~PoolView();
   PoolView(const PoolView&) = delete;
   PoolView& operator=(const PoolView&) = delete;
@@ -87,8 +92,9 @@ class PoolView : public std::enable_shared_from_this<PoolView> {
   const std::shared_ptr<LinkState> link_;
   const std::string epoch_;
   const PoolMessage description_;
-  const Mapping memory_;
+  const Mapping control_;
   const Mapping lane_;
+  const std::unique_ptr<PoolMapping> pixels_;
   std::mutex mutex_;  // Local leases and the lane.
   std::vector<Local> local_;
 };

@@ -165,11 +165,12 @@ std::optional<std::string> ProducerLink::handle(Received& received) {
   const auto epoch_of = [](const auto& message) { return epoch_text(message.epoch); };
   if (const auto pool = read_message<PoolMessage>(data, received.bytes)) {
     const auto epoch = epoch_of(*pool);
-    if (!epoch || !is_sane(*pool) || received.fds.size() != 2) return "malformed pool message";
+    if (!epoch || !is_sane(*pool) || received.fds.size() != 2 + pixel_fds(*pool)) {
+      return "malformed pool message";
+    }
     if (!was_asked(pool->ticket, *epoch)) return "it offers a pool that it was not asked for";
     try {
-      listener_.pool_mapped(producer_,
-                            PoolView::map(state_, *pool, received.fds[0], received.fds[1]));
+      listener_.pool_mapped(producer_, PoolView::map(state_, *pool, received.fds));
       answer(pool->ticket, std::nullopt);
     } catch (const Error& error) {
       answer(pool->ticket,

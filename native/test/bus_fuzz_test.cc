@@ -289,7 +289,8 @@ void serve_hostile(int listener, uint64_t seed, const std::atomic<bool>& stop) {
 
 // Every byte that a lease gives out can be read.
 uint64_t touch(const SlotLease& lease) {
-  const FrameView view = lease.view();
+  const FrameRead read = lease.read();
+  const FrameView& view = read.view();
   uint64_t sum = lease.valid() ? 1 : 0;
   for (uint32_t p = 0; p < plane_count(view.format.pixel_format); ++p) {
     for (uint32_t row = 0; row < plane_rows(view.format, p); ++row) {

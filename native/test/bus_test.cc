@@ -29,7 +29,8 @@ TEST("a consumer attaches, leases and reads without a copy") {
   CHECK(worker.refusal(pool->epoch(), 99, g) == LeaseRefusal::kStale);
   auto lease = worker.lease(*pool, slot, g);
   CHECK(lease != nullptr && lease->valid() && worker.consumer->held() == 1);
-  const FrameView view = lease->view();
+  const FrameRead read = lease->read();
+  const FrameView& view = read.view();
   CHECK(view.format == pool->options().format);
   CHECK(view.data[0][0] == 42 && view.data[1][view.stride[1] * 90 + 321] == 42);
   CHECK(view.data[0] != pool->slot_data(slot));  // Another mapping of the same memory.
@@ -116,7 +117,7 @@ TEST("leases outlive close(), and keep their slot") {
   pool->end_delivery(slot, g, "sink");
   std::this_thread::sleep_for(50ms);
   CHECK(!pool->acquire());
-  CHECK(lease->valid() && lease->view().data[0][5] == 9);
+  CHECK(lease->valid() && lease->read().view().data[0][5] == 9);
   CHECK(producer.events.next().type == Type::kAttached);
   CHECK(producer.events.count() == 0);
   lease.reset();
@@ -161,7 +162,7 @@ TEST("a producer that goes is noticed, and found again when it is back") {
   producer.reset();
   CHECK(worker.events.next().producer == "ingest-0");
   CHECK(worker.refusal(pool->epoch(), slot, g) == LeaseRefusal::kUnattached);
-  CHECK(lease->view().data[0][0] == 77);
+  CHECK(lease->read().view().data[0][0] == 77);
   CHECK(worker.attach_error("ingest-0", pool->epoch()) == "BUS_UNREACHABLE");
   CHECK(directory.files().empty());
   const Producer again(directory);

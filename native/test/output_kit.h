@@ -42,13 +42,14 @@ class PaintedLease : public Lease {
       std::fill(row + bar, row + std::min(bar + 16, format.width), uint8_t{235});
     }
   }
-  FrameView view() const override {
+  const FrameFormat& format() const override { return format_; }
+  FrameRead read() const override {
     FrameView view{.format = format_};
     for (uint32_t plane = 0; plane < plane_count(format_.pixel_format); ++plane) {
       view.data[plane] = bytes_.data() + layout_.offset[plane];
       view.stride[plane] = layout_.stride[plane];
     }
-    return view;
+    return FrameRead(view);
   }
   bool valid() const override { return intact_; }
 

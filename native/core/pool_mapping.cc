@@ -1,0 +1,34 @@
+#include "pool_mapping.h"
+
+#include "error.h"
+
+namespace framebus {
+namespace {
+
+class ShmPoolMapping final : public PoolMapping {
+ public:
+  ShmPoolMapping(const uint8_t* base, size_t slot_stride)
+      : base_(base), slot_stride_(slot_stride) {}
+  const uint8_t* host(uint32_t slot) const override { return base_ + slot * slot_stride_; }
+
+ private:
+  const uint8_t* const base_;  // Borrowed from the view.
+  const size_t slot_stride_;
+};
+
+}  // namespace
+
+void PoolMapping::download(uint32_t, size_t, uint8_t*) const {
+  throw Error("BUS_MEMORY", "memory from the producer: nothing to download");
+}
+
+std::unique_ptr<PoolMapping> shm_pool_mapping(const uint8_t* base, size_t slot_stride) {
+  return std::make_unique<ShmPoolMapping>(base, slot_stride);
+}
+
+std::unique_ptr<PoolMapping> map_pool(const PoolMessage&, std::span<const UniqueFd>) {
+  throw Error("MEMORY_UNSUPPORTED",
+              "memory from the producer is of a kind that is not built in here");
+}
+
+}  // namespace framebus
