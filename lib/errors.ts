@@ -171,6 +171,18 @@ export const ERRORS = {
     retryable: false,
     remedy: 'Add this user to bus.allow_uids, or its group to bus.allow_gids, of ingest.',
   },
+  BUS_TOKEN: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.config,
+    retryable: false,
+    remedy: 'Write one line of at most 128 bytes into the file, readable for the services only.',
+  },
+  BUS_ADMISSION: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Raise slots of the stream, or let this consumer hold fewer frames.',
+  },
   BUS_EPOCH_GONE: {
     grpc: 'NOT_FOUND',
     exit: EXIT.unavailable,
@@ -194,6 +206,24 @@ export const ERRORS = {
     exit: EXIT.os,
     retryable: true,
     remedy: 'Lower slots, or raise the memory limit of the machine or container.',
+  },
+  MEMORY_UNSUPPORTED: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.unavailable,
+    retryable: false,
+    remedy: 'Set memory of the stream to auto or shm, or give the process what the message names.',
+  },
+  LEASE_REVOKED: {
+    grpc: 'ABORTED',
+    exit: EXIT.software,
+    retryable: true,
+    remedy: 'Release frames sooner, or raise bus.lease_deadline; attach again to go on.',
+  },
+  FRAME_ON_DEVICE: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.software,
+    retryable: false,
+    remedy: 'Call download() for a copy, or read the frame with CUDA.',
   },
   FRAME_RELEASED: {
     grpc: 'FAILED_PRECONDITION',

@@ -20,6 +20,13 @@ export type ColorMatrix = 'bt601' | 'bt709';
 /** Range of the samples: limited is 16–235 (luma) and 16–240 (chroma). */
 export type ColorRange = 'limited' | 'full';
 
+/**
+ * Where the pixels of a pool lie. shm: memfd, everywhere. cuda: one VMM allocation on
+ * an NVIDIA GPU. cuda-ipc: the same by a legacy IPC handle, which works only inside one
+ * pid namespace. dmabuf: one DMA-BUF a slot.
+ */
+export type MemoryKind = 'shm' | 'cuda' | 'cuda-ipc' | 'dmabuf';
+
 /** Size, layout and colour of a stream's frames. */
 export interface FrameFormat {
   width: number;
@@ -49,6 +56,13 @@ export interface MediaProbe {
   elements: Record<string, boolean>;
 }
 
+/** Whether pools of one kind of memory can be made on this machine, found out by making one. */
+export interface MemoryProbe {
+  available: boolean;
+  /** What it lies on, for people ("NVIDIA H200, driver 580.95"), or why there is none. */
+  detail: string;
+}
+
 // ------------------------------------------------------- bus: the producer --
 
 /** Where a producer's pools are offered, and to whom. */
@@ -60,12 +74,19 @@ export interface BusServerOptions {
   /** Peers are admitted by SO_PEERCRED: own uid, or one of these. */
   allowUids: number[];
   allowGids: number[];
+  /** Consumers must know it, too; empty: no token is asked for. At most 128 bytes. */
+  token: string;
+  /** A lease that lasts longer fences its consumer; 0 turns that off. */
+  leaseDeadlineMs: number;
 }
 
 export type BusServerEvent =
   | { type: 'attached'; consumer: string; group: string; peerUid: number }
-  /** `held`: frames that the consumer had leased when it went. */
-  | { type: 'detached'; consumer: string; group: string; reason: string; held: HeldFrame[] }
+  /**
+   * `held`: frames that the consumer had leased when it went. `revoked`: it was fenced,
+   * because a lease had passed its deadline or because it held more than it may.
+   */
+  | { type: 'detached'; consumer: string; group: string; reason: string; revoked: boolean; held: HeldFrame[] }
   | { type: 'refused'; peerUid: number; reason: string };
 
 /** A frame that somebody still held. */
@@ -75,10 +96,66 @@ export interface HeldFrame {
   generation: bigint;
 }
 
+/** A consumer group on a stream's route, and how many of the pool's frames its members may hold at once. */
+export interface RouteGroup {
+  name: string;
+  hold: number;
+}
+
+/** Counters of one consumer on one pool. All but `revoked` are what the consumer says of itself. */
+export interface ConsumerState {
+  consumer: string;
+  group: string;
+  peerUid: number;
+  /** Frames of this pool that it may hold at once. */
+  hold: number;
+  held: number;
+  heldMost: number;
+  /** Frames that it leased. */
+  delivered: bigint;
+  /** Frames that had gone when it wanted them. */
+  stale: bigint;
+  /** Frames that it let go by because it held too many. */
+  quota: bigint;
+  /** Frames that it let go by because newer ones came first. */
+  displaced: bigint;
+  /** How often a consumer of this name and group was fenced, on any pool of the producer. */
+  revoked: bigint;
+}
+
+/** One pool that is on offer, and who is attached to it. */
+export interface PoolState {
+  streamId: string;
+  epoch: string;
+  memory: MemoryKind;
+  width: number;
+  height: number;
+  slots: number;
+  /** Frames that all consumers together may hold. */
+  capacity: number;
+  /** Slots by state. */
+  free: number;
+  writing: number;
+  published: number;
+  /** A newer epoch has replaced it; it goes with its last lease. */
+  retired: boolean;
+  framesPublished: bigint;
+  /** Frames given up for newer ones before every group had taken them. */
+  framesDisplaced: bigint;
+  groups: (RouteGroup & {
+    /** Frames that a member took. */
+    delivered: bigint;
+    /** Frames that ended without a member having taken them. */
+    missed: bigint;
+  })[];
+  consumers: ConsumerState[];
+}
+
 /** Accepts consumers on a unix socket and hands them the pools' memory. */
 export interface BusServer {
   /** Number of consumers attached now, by group. */
   consumers(): Record<string, number>;
+  pools(): PoolState[];
   /** Disconnects all consumers and frees the name. */
   close(): Promise<void>;
 }
@@ -98,9 +175,11 @@ export type DeliveryEnd =
 export interface ProducerPoolOptions {
   streamId: string;
   format: FrameFormat;
+  memory: 'shm' | 'dmabuf';
+  /** One of them is always left to write into: consumers may hold `slots` − 1 together. */
   slots: number;
   /** Consumer groups on the stream's route, in order; at most 8. */
-  groups: string[];
+  groups: RouteGroup[];
 }
 
 /** A slot to write a frame into. */
@@ -126,6 +205,10 @@ export interface ProducerPool {
   endDelivery(slot: number, generation: bigint, group: string): DeliveryEnd;
   /** As `Source.delivery`. */
   delivery(slot: number, generation: bigint, group: string): 'none' | 'held' | 'released' | 'gone';
+  /** As `Source.openGroup`. */
+  openGroup(group: RouteGroup): void;
+  /** As `Source.closeGroup`. */
+  closeGroup(group: string): void;
   /** Slots by state. */
   counts(): { free: number; writing: number; published: number };
   /** Ends all deliveries. The memory lives until its last lease has ended. Idempotent. */
@@ -144,10 +227,12 @@ export interface SourceOptions {
   realtime: boolean;
   /** latest: a full pool drops frames (counted). lossless: a full pool pauses the source. */
   mode: 'latest' | 'lossless';
-  /** Slots beyond those that the decoder keeps for its own reference frames. */
+  /** cuda: decoded by NVDEC where it can, copied on the device; uploaded otherwise. */
+  memory: MemoryKind;
+  /** Frames that consumers may hold together; the decoder's own reference frames come on top. */
   slots: number;
   /** Consumer groups on the stream's route, in order; at most 8. */
-  groups: string[];
+  groups: RouteGroup[];
   /** Decoder threads; 0 lets the decoder choose. */
   decoderThreads: number;
   /** RTSP transport. */
@@ -158,7 +243,7 @@ export interface SourceOptions {
 
 export type SourceEvent =
   /** A new pool; frames from now on are in it. */
-  | { type: 'epoch'; epoch: string; createdUnixNs: bigint; format: FrameFormat; slots: number; decoder: string }
+  | { type: 'epoch'; epoch: string; createdUnixNs: bigint; format: FrameFormat; memory: MemoryKind; slots: number; decoder: string }
   | {
       type: 'frame';
       epoch: string;
@@ -205,6 +290,16 @@ export interface Source {
    * held: leases it now. released: had it and let go. none: not (yet). gone: the slot has moved on.
    */
   delivery(epoch: string, slot: number, generation: bigint, group: string): 'none' | 'held' | 'released' | 'gone';
+  /**
+   * Puts a group on the route of all frames that are published from now on, in this and
+   * later epochs. Throws BUS_ADMISSION when the pool cannot spare so many frames, or has
+   * 8 groups. Idempotent for the same name.
+   */
+  openGroup(group: RouteGroup): void;
+  /** Takes it off; deliveries to it end. Unknown names are ignored. */
+  closeGroup(group: string): void;
+  /** A full pool pauses the source from now on (files only), or drops frames again. */
+  setMode(mode: 'latest' | 'lossless'): void;
   stats(): SourceStats;
   /** Stops decoding. Pools live until their last lease has ended. */
   close(): Promise<void>;
@@ -221,11 +316,22 @@ export interface BusConsumerOptions {
   group: string;
   /** Most frames that it may hold at once, over one producer's pools. */
   maxHeld: number;
+  /** Most frames of one pool that it wants to hold at once; the producer may grant fewer … */
+  hold: number;
+  /** … but if it cannot grant these, `attach` fails with BUS_ADMISSION. */
+  minHold: number;
+  /** The producer's token; empty when it asks for none. */
+  token: string;
 }
 
 export type BusConsumerEvent =
   /** The producer is gone; leases on its frames stay good. Attach again when it is back. */
   | { type: 'detached'; producer: string; reason: string }
+  /**
+   * The producer has fenced this consumer: all its leases on the producer's frames are
+   * void (`valid()` is false). Attach again to go on.
+   */
+  | { type: 'revoked'; producer: string; reason: string }
   /** A FrameLease was collected without release(): a bug of the caller. The lease was ended. */
   | { type: 'leaked'; epoch: string; slot: number; generation: bigint };
 
@@ -235,7 +341,7 @@ export type LeaseRefusal =
   | 'stale'
   /** The pool is not attached: call `attach` first. */
   | 'unattached'
-  /** `maxHeld` frames are held already. */
+  /** `maxHeld` frames, or those that the pool has granted, are held already. */
   | 'quota';
 
 /** One plane, as leased. Rows are `stride` bytes apart; the last may be shorter. */
@@ -255,8 +361,14 @@ export interface FrameLease {
   /** Process-wide number of the lease, valid in every worker thread; 0 is never used. */
   readonly id: number;
   readonly format: FrameFormat;
-  /** Views without a copy. Throws FRAME_RELEASED after `release`. */
+  readonly memory: MemoryKind;
+  /**
+   * Views without a copy. Throws FRAME_RELEASED after `release`, LEASE_REVOKED after a
+   * revocation, FRAME_ON_DEVICE for `cuda` (see `download`).
+   */
   planes(): Plane[];
+  /** A copy of the planes in memory of its own, whatever memory the frame lies in. Throws as `planes`, and BUS_MEMORY. */
+  download(): Promise<Plane[]>;
   /** Whether the slot still holds the leased generation (false after a revocation). */
   valid(): boolean;
   /** Ends the lease. Idempotent. Views taken from `planes` have length 0 afterwards. */
@@ -267,12 +379,17 @@ export interface BusConsumer {
   /**
    * Maps the pool of an epoch; resolves at once if it is mapped. Connects to the
    * producer if needed, and waits for it for some seconds at most. Rejects with
-   * BUS_UNREACHABLE, BUS_REFUSED, BUS_EPOCH_GONE, BUS_MEMORY, BUS_CLOSED.
+   * BUS_UNREACHABLE, BUS_REFUSED, BUS_ADMISSION, BUS_EPOCH_GONE, BUS_MEMORY,
+   * MEMORY_UNSUPPORTED, BUS_CLOSED.
    */
   attach(producer: string, epoch: string): Promise<void>;
   /** Leases a frame; a few atomic operations, no system call. */
   lease(epoch: string, slot: number, generation: bigint): FrameLease | LeaseRefusal;
   held(): number;
+  /** Frames of the pool that may be held at once, as granted; 0 when it is not attached. */
+  hold(epoch: string): number;
+  /** Counts frames that the caller has let go by for newer ones; see ConsumerState. */
+  countDisplaced(epoch: string, frames: number): void;
   /**
    * No more leases. Those that there are stay good: the connection ends with the
    * last of them.
@@ -398,6 +515,8 @@ export interface Addon {
   /** CLOCK_MONOTONIC in nanoseconds, the clock of all `…MonotonicNs`. */
   monotonicNs(): bigint;
   probeMedia(elements: string[]): MediaProbe;
+  /** Makes and frees a small pool of the kind. May take a second: a promise. */
+  probeMemory(memory: MemoryKind): Promise<MemoryProbe>;
   /** Throws BUS_DIRECTORY or BUS_IN_USE. */
   createBusServer(options: BusServerOptions, listener: (event: BusServerEvent) => void): BusServer;
   /** Throws BAD_OPTIONS, NO_SPACE, BUS_CLOSED. */

@@ -2,7 +2,7 @@ import { NAME } from '../subjects.js';
 import { parseDuration } from './duration.js';
 import { join, type Positions, type Problem } from './problem.js';
 import { schema } from './schema.js';
-import { isFile } from './source_uri.js';
+import { isFile, producerOf } from './source_uri.js';
 
 const DEFAULTS: unknown = schema.parse({ streams: { any: { source: '/any' } } });
 
@@ -72,7 +72,8 @@ function liveConflicts(file: unknown, name: string, problem: MakeProblem): Probl
   if (typeof source !== 'string' || isFile(source)) return [];
   const mode = at(file, [...path, 'mode']) ?? at(file, ['defaults', 'mode']);
   const problems: Problem[] = [];
-  if (mode === 'lossless') {
+  // A program that publishes its own frames can wait.
+  if (mode === 'lossless' && producerOf(source) === null) {
     problems.push(problem([...path, 'mode'], 'lossless is for files: a live source cannot wait; use latest'));
   }
   if (at(file, [...path, 'loop']) === true) {

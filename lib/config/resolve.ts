@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { MemoryKind } from '../../native/contract.js';
 import { FramebusError } from '../errors.js';
 import { cacheDirectory, defaultBusDirectory, modelsDirectory, type Environment } from './locations.js';
 import { natsUrl, type ConfigFile } from './schema.js';
@@ -95,7 +96,9 @@ export interface StreamConfig {
   readonly labels: readonly string[];
   /** Lowest confidence to keep; null leaves it to the model. */
   readonly minConfidence: number | null;
-  /** Slots of the pool beyond the decoder's own. */
+  /** Kind of memory for the frames; auto: what the machine's decoder gives. */
+  readonly memory: MemoryKind | 'auto';
+  /** Frames that consumers may hold at once; the decoder's own come on top. */
   readonly slots: number;
   /** RTSP transport. */
   readonly transport: 'tcp' | 'udp';
@@ -112,6 +115,10 @@ export interface Config {
     readonly directory: string;
     readonly allowUids: readonly number[];
     readonly allowGids: readonly number[];
+    /** File with the token that consumers must know; null: none is asked for. */
+    readonly tokenFile: string | null;
+    /** A consumer that keeps a frame longer loses its leases; 0: never. */
+    readonly leaseDeadlineMs: number;
   };
   /** "embedded" only before `framebus up` has started its own server. */
   readonly nats: { readonly url: string };
@@ -139,6 +146,8 @@ export function resolveConfig(file: ConfigFile, directory: string, environment: 
           : resolve(directory, file.bus.directory),
       allowUids: file.bus.allow_uids,
       allowGids: file.bus.allow_gids,
+      tokenFile: file.bus.token_file === null ? null : resolve(directory, file.bus.token_file),
+      leaseDeadlineMs: file.bus.lease_deadline,
     },
     nats: { url: natsServer(file.nats.url, environment) },
     ingest: ingestConfig(file.ingest),
@@ -231,6 +240,7 @@ function streamConfig(
     interval: stream.interval ?? defaults.interval,
     labels: stream.labels ?? defaults.labels,
     minConfidence: stream.min_confidence === undefined ? defaults.min_confidence : stream.min_confidence,
+    memory: stream.memory ?? defaults.memory,
     slots: stream.slots ?? defaults.slots,
     transport: stream.transport ?? defaults.transport,
     noFrameTimeoutMs: stream.no_frame_timeout ?? defaults.no_frame_timeout,

@@ -17,6 +17,8 @@ const bus = {
   directory: text.nullable().default(null),
   allow_uids: z.array(id).default([]),
   allow_gids: z.array(id).default([]),
+  token_file: text.nullable().default(null),
+  lease_deadline: duration(0, HOUR).default(10 * SECOND),
 };
 
 const NATS_SERVER = /^(nats|tls):\/\/[^\s,]+$/;
@@ -89,6 +91,7 @@ const perStream = {
   interval: integer(0, 10_000),
   labels: z.array(text),
   min_confidence: decimal(0, 1).nullable(),
+  memory: z.enum(['auto', 'shm', 'cuda', 'cuda-ipc', 'dmabuf']),
   slots: integer(2, 256),
   transport: z.enum(['tcp', 'udp']),
   no_frame_timeout: duration(0, HOUR),
@@ -103,7 +106,8 @@ const defaults = {
   interval: perStream.interval.default(0),
   labels: perStream.labels.default([]),
   min_confidence: perStream.min_confidence.default(null),
-  slots: perStream.slots.default(12),
+  memory: perStream.memory.default('auto'),
+  slots: perStream.slots.default(16),
   transport: perStream.transport.default('tcp'),
   no_frame_timeout: perStream.no_frame_timeout.default(10 * SECOND),
   reconnect: section({
@@ -126,6 +130,7 @@ const stream = {
   interval: perStream.interval.optional(),
   labels: perStream.labels.optional(),
   min_confidence: perStream.min_confidence.optional(),
+  memory: perStream.memory.optional(),
   slots: perStream.slots.optional(),
   transport: perStream.transport.optional(),
   no_frame_timeout: perStream.no_frame_timeout.optional(),

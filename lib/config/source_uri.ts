@@ -6,7 +6,10 @@ import { show } from './fields.js';
 /** Schemes that GStreamer's elements, as framebus installs them, open. */
 const LIVE = ['rtsp', 'rtsps', 'rtspt', 'rtspu', 'v4l2', 'rtmp', 'srt', 'udp'];
 const ON_DEMAND = ['http', 'https'];
-const SCHEMES = ['file', ...ON_DEMAND, ...LIVE];
+/** Frames that a program of the user's own publishes: bus://<its producer's name>. */
+const BUS = 'bus';
+const SCHEMES = ['file', ...ON_DEMAND, ...LIVE, BUS];
+const PRODUCER = /^bus:\/\/([a-z0-9-]{1,64})\/?$/i;
 
 const SCHEME = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//;
 
@@ -29,8 +32,16 @@ export function sourceProblem(source: string): string | null {
       ? null
       : `must have three slashes and a full path, such as ${scheme}:///${scheme === 'file' ? 'clip.mp4' : 'dev/video0'}, is ${show(source)}`;
   }
+  if (scheme === BUS) {
+    return PRODUCER.test(source) ? null : `must be bus:// and the producer's name (a-z 0-9 -), is ${show(source)}`;
+  }
   const hasHost = URL.canParse(source) && (new URL(source).hostname !== '' || ['udp', 'srt'].includes(scheme));
   return hasHost ? null : `is not a URI: ${show(source)}; write special characters of a password as %XX`;
+}
+
+/** Name of the producer whose frames a bus:// source means; null for other sources. */
+export function producerOf(source: string): string | null {
+  return PRODUCER.exec(source)?.[1] ?? null;
 }
 
 const DEVICE = /^\/dev\/video\d+$/;

@@ -150,6 +150,9 @@ Napi::Value create_bus_consumer(const Napi::CallbackInfo& info) {
   arguments.options.name = fields.string("name");
   arguments.options.group = fields.string("group");
   arguments.options.max_held = fields.uint32("maxHeld");
+  arguments.options.hold = fields.uint32("hold");
+  arguments.options.min_hold = fields.uint32("minHold");
+  arguments.options.token = fields.string("token");
   arguments.listener = function_argument(info, 1, "listener");
   return new_instance<BusConsumerWrap>(info.Env(), std::move(arguments));
 }

@@ -51,6 +51,8 @@ Napi::Value create_bus_server(const Napi::CallbackInfo& info) {
   arguments.options.producer = fields.string("producer");
   arguments.options.allow_uids = fields.uint32s("allowUids");
   arguments.options.allow_gids = fields.uint32s("allowGids");
+  arguments.options.token = fields.string("token");
+  arguments.options.lease_deadline_ms = fields.uint32("leaseDeadlineMs");
   arguments.listener = function_argument(info, 1, "listener");
   return new_instance<BusServerWrap>(info.Env(), std::move(arguments));
 }

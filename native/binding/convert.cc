@@ -157,9 +157,25 @@ std::vector<uint32_t> Fields::uint32s(const char* key) const {
 std::vector<double> Fields::numbers(const char* key) const {
   return to_vector(value(key), path_ + "." + key, to_number);
 }
+MemoryKind Fields::memory(const char* key) const {
+  const std::optional<MemoryKind> kind = memory_kind_of(string(key));
+  if (!kind) fail(key, "'shm', 'cuda', 'cuda-ipc' or 'dmabuf'");
+  return *kind;
+}
 Fields Fields::object(const char* key) const { return {value(key), path_ + "." + key}; }
 void Fields::fail(const char* key, const std::string& expected) const {
   binding::fail(value(key), path_ + "." + key, expected);
+}
+
+RouteGroup route_group_from_js(const Fields& fields) {
+  return {fields.string("name"), fields.uint32("hold")};
+}
+
+std::vector<RouteGroup> route_groups(const Fields& fields, const char* key) {
+  return to_vector(fields.value(key), fields.path() + "." + key,
+                   [](const Napi::Value& value, const std::string& path) {
+                     return route_group_from_js(Fields(value, path));
+                   });
 }
 
 FrameFormat frame_format_from_js(const Fields& fields) {

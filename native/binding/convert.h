@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/frame_pool.h"
 #include "core/frame_view.h"
 
 namespace framebus::binding {
@@ -54,6 +55,7 @@ class Fields {
   std::vector<std::string> strings(const char* key) const;
   std::vector<uint32_t> uint32s(const char* key) const;
   std::vector<double> numbers(const char* key) const;
+  MemoryKind memory(const char* key) const;
   Fields object(const char* key) const;
   Napi::Value value(const char* key) const;  // Unchecked.
   const std::string& path() const { return path_; }
@@ -63,6 +65,10 @@ class Fields {
   Napi::Object object_;
   std::string path_;
 };
+
+// RouteGroup of contract.ts.
+RouteGroup route_group_from_js(const Fields& fields);
+std::vector<RouteGroup> route_groups(const Fields& fields, const char* key);
 
 // FrameFormat of contract.ts.
 FrameFormat frame_format_from_js(const Fields& fields);

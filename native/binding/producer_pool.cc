@@ -146,7 +146,8 @@ Napi::Value create_producer_pool(const Napi::CallbackInfo& info) {
   options.stream_id = fields.string("streamId");
   options.format = frame_format_from_js(fields.object("format"));
   options.slots = fields.uint32("slots");
-  options.groups = fields.strings("groups");
+  options.memory = fields.memory("memory");
+  options.groups = route_groups(fields, "groups");
   ProducerPoolArguments arguments;
   arguments.pool = guarded(env, [&] {
     options.layout = tight_layout(options.format);

@@ -25,6 +25,7 @@ void fill(Napi::Env env, Napi::Object& object, const EpochEvent& event) {
   object.Set("epoch", event.epoch);
   object.Set("createdUnixNs", bigint(env, event.created_unix_ns));
   object.Set("format", frame_format_to_js(env, event.format));
+  object.Set("memory", memory_kind_name(event.memory));
   object.Set("slots", event.slots);
   object.Set("decoder", event.decoder);
 }
@@ -92,7 +93,8 @@ SourceOptions options_from_js(const Fields& fields) {
   options.mode = mode == "latest" ? SourceMode::kLatest : SourceMode::kLossless;
   options.slots = fields.uint32("slots");
   if (options.slots == 0) fields.fail("slots", "at least 1");
-  options.groups = fields.strings("groups");
+  options.memory = fields.memory("memory");
+  options.groups = route_groups(fields, "groups");
   options.decoder_threads = fields.uint32("decoderThreads");
   const std::string transport = fields.string("rtspTransport");
   if (transport != "tcp" && transport != "udp") fields.fail("rtspTransport", "'tcp' or 'udp'");

@@ -17,6 +17,9 @@ struct BusConsumerOptions {
   std::string name;
   std::string group;
   uint32_t max_held = 0;
+  uint32_t hold = kMaxSlots;  // Frames of one pool that it wants to hold at once.
+  uint32_t min_hold = 1;      // Fewer will not do.
+  std::string token = {};
 };
 
 // A producer is gone, and its pools with it; attach again when it is back.

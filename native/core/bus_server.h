@@ -19,6 +19,8 @@ struct BusServerOptions {
   std::string producer;
   std::vector<uint32_t> allow_uids;
   std::vector<uint32_t> allow_gids;
+  std::string token = {};          // Empty: none is asked for.
+  uint32_t lease_deadline_ms = 0;  // 0: leases have none.
 };
 
 // A frame that a consumer held when it went.

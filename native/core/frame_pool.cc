@@ -28,9 +28,10 @@ void check(const FramePoolOptions& options) {
     bad(options, std::to_string(options.slots) + " slots; 1 to " + std::to_string(kMaxSlots));
   }
   if (options.groups.size() > kMaxGroups) bad(options, "more than 8 consumer groups");
-  for (const std::string& group : options.groups) {
-    if (std::count(options.groups.begin(), options.groups.end(), group) > 1) {
-      bad(options, "consumer group '" + group + "' is named twice");
+  for (const RouteGroup& group : options.groups) {
+    if (std::count_if(options.groups.begin(), options.groups.end(),
+                      [&](const RouteGroup& other) { return other.name == group.name; }) > 1) {
+      bad(options, "consumer group '" + group.name + "' is named twice");
     }
   }
   if (options.format.width == 0 || options.format.height == 0) bad(options, "empty picture");
@@ -198,7 +199,8 @@ class SharedFramePool final : public FramePool {
 
 // kNoGroup when the group is not on the route.
 uint32_t SharedFramePool::find_group(const std::string& group) const {
-  const auto found = std::find(options_.groups.begin(), options_.groups.end(), group);
+  const auto found = std::find_if(options_.groups.begin(), options_.groups.end(),
+                                  [&](const RouteGroup& each) { return each.name == group; });
   if (found == options_.groups.end()) return kNoGroup;
   return static_cast<uint32_t>(found - options_.groups.begin());
 }

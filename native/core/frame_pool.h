@@ -24,13 +24,25 @@ namespace framebus {
 enum class DeliveryEnd { kClosed, kTaken, kUndecided, kGone };
 enum class Delivery { kNone, kHeld, kReleased, kGone };
 
+// A consumer group on a stream's route.
+struct RouteGroup {
+  // Also from a name alone: the smallest hold.
+  RouteGroup(const char* group) : name(group) {}
+  RouteGroup(std::string group, uint32_t frames = 1) : name(std::move(group)), hold(frames) {}
+  std::string name;
+  uint32_t hold = 1;  // Frames of the pool that its members may hold at once, together.
+};
+
 struct FramePoolOptions {
   std::string stream_id;
   FrameFormat format;
   PlaneLayout layout;
   MemoryKind memory = MemoryKind::kShm;
   uint32_t slots = 0;
-  std::vector<std::string> groups;  // At most 8; the stream's route.
+  // Slots that consumers may hold together; the others are for whoever writes
+  // (a decoder keeps reference frames). 0: all but one.
+  uint32_t capacity = 0;
+  std::vector<RouteGroup> groups;  // At most 8; the stream's route.
 };
 
 struct SlotCounts {

@@ -1,11 +1,33 @@
 #include "frame_view.h"
 
+#include <utility>
+
 namespace framebus {
 
 namespace {
 constexpr uint32_t kAlign = 64;  // One cache line, and enough for AVX-512 loads.
 constexpr uint32_t align_up(uint32_t n) { return (n + kAlign - 1) / kAlign * kAlign; }
+
+constexpr std::array<std::pair<MemoryKind, const char*>, 4> kMemoryNames{
+    {{MemoryKind::kShm, "shm"},
+     {MemoryKind::kCuda, "cuda"},
+     {MemoryKind::kCudaIpc, "cuda-ipc"},
+     {MemoryKind::kDmabuf, "dmabuf"}}};
 }  // namespace
+
+const char* memory_kind_name(MemoryKind kind) {
+  for (const auto& [each, name] : kMemoryNames) {
+    if (each == kind) return name;
+  }
+  return "unknown";
+}
+
+std::optional<MemoryKind> memory_kind_of(std::string_view name) {
+  for (const auto& [kind, each] : kMemoryNames) {
+    if (name == each) return kind;
+  }
+  return std::nullopt;
+}
 
 PlaneLayout tight_layout(const FrameFormat& format) {
   PlaneLayout layout;

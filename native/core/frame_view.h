@@ -4,6 +4,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 namespace framebus {
 
@@ -13,6 +15,8 @@ enum class ColorRange : uint32_t { kLimited = 1, kFull = 2 };
 
 // Where the pixels of a pool lie; names as in contract.ts.
 enum class MemoryKind : uint32_t { kShm = 1, kCuda = 2, kCudaIpc = 3, kDmabuf = 4 };
+const char* memory_kind_name(MemoryKind kind);
+std::optional<MemoryKind> memory_kind_of(std::string_view name);
 
 // Size, layout and colour of a stream's frames.
 struct FrameFormat {

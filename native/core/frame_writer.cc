@@ -143,7 +143,8 @@ bool FrameWriter::on_allocation(GstQuery* query) {
   GstVideoInfo info;
   if (caps == nullptr || gst_video_info_from_caps(&info, caps) == FALSE) return false;
   gst_query_add_allocation_meta(query, GST_VIDEO_META_API_TYPE, nullptr);
-  if (need_pool != FALSE) {
+  // Decoders write into shared memory by themselves; what other memory there is, is written once.
+  if (need_pool != FALSE && options_.memory == MemoryKind::kShm) {
     GstBufferPool* pool = slot_buffer_pool_new(this);
     // No maximum: libav refuses pools that may run dry; ours falls back to plain memory.
     gst_query_add_allocation_pool(query, pool, static_cast<guint>(info.size), 0, 0);
@@ -180,6 +181,8 @@ std::shared_ptr<SlotStore> FrameWriter::store_for(const FrameFormat& format,
   options.format = format;
   options.layout = layout != nullptr ? *layout : tight_layout(format);
   options.slots = options_.slots + hooks_.decoder().frames + kSpareSlots;
+  options.capacity = options_.slots;
+  options.memory = options_.memory;
   options.groups = options_.groups;
   std::shared_ptr<SlotStore> made = SlotStore::create(FramePool::create(options));
   const std::lock_guard lock(mutex_);
@@ -303,7 +306,10 @@ std::optional<FrameWriter::Written> FrameWriter::copy(GstBuffer* buffer) {
     store->discard(*slot);
     throw Error("SOURCE_BROKEN", "the decoder's memory cannot be read");
   }
-  copy_planes(frame, store->pool()->options(), store->pool()->slot_data(*slot));
+  PoolMemory& memory = store->pool()->memory();
+  memory.begin_write(*slot);
+  copy_planes(frame, store->pool()->options(), memory.host(*slot));
+  memory.end_write(*slot);
   gst_video_frame_unmap(&frame);
   return Written{store, *slot, false};
 }
@@ -317,6 +323,7 @@ void FrameWriter::announce(const std::shared_ptr<SlotStore>& store) {
   event.epoch = pool.epoch();
   event.created_unix_ns = pool.created_unix_ns();
   event.format = pool.options().format;
+  event.memory = pool.options().memory;
   event.slots = pool.options().slots;
   event.decoder = hooks_.decoder().name;
   emit(event);

@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "frame_view.h"
+#include "frame_pool.h"
 
 namespace framebus {
 
@@ -20,8 +20,9 @@ struct SourceOptions {
   bool loop = false;
   bool realtime = false;
   SourceMode mode = SourceMode::kLatest;
-  uint32_t slots = 0;
-  std::vector<std::string> groups;
+  MemoryKind memory = MemoryKind::kShm;
+  uint32_t slots = 0;  // That consumers may hold together.
+  std::vector<RouteGroup> groups;
   uint32_t decoder_threads = 0;
   RtspTransport rtsp_transport = RtspTransport::kTcp;
   uint32_t no_frame_timeout_ms = 0;
@@ -33,6 +34,7 @@ struct EpochEvent {
   std::string epoch;
   uint64_t created_unix_ns = 0;
   FrameFormat format;
+  MemoryKind memory = MemoryKind::kShm;
   uint32_t slots = 0;
   std::string decoder;
 };

@@ -18,7 +18,7 @@ using namespace framebus;
 
 namespace {
 
-FramePoolOptions options(uint32_t slots, std::vector<std::string> groups) {
+FramePoolOptions options(uint32_t slots, std::vector<RouteGroup> groups) {
   FramePoolOptions result;
   result.stream_id = "test";
   result.format.width = 64;

@@ -8,6 +8,7 @@ import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import type { ModelRunner } from './model_runner.js';
 import type { PulledMessage } from './pulled_message.js';
 
+type Bus = Pick<BusConsumer, 'attach' | 'lease' | 'held'>;
 type Message = Pick<PulledMessage, 'data' | 'subject' | 'ack' | 'nak'>;
 type Runner = Pick<ModelRunner, 'add' | 'attaching' | 'pump'>;
 
@@ -19,12 +20,12 @@ const RETURN_MS = 5;
  * leased any more is forgotten: ingest has answered for it, or will.
  */
 export class FrameTaker {
-  readonly #bus: BusConsumer;
+  readonly #bus: Bus;
   readonly #counters: Counters;
   readonly #log: Log;
   readonly #limit = new LogLimit();
 
-  constructor(bus: BusConsumer, counters: Counters, log: Log) {
+  constructor(bus: Bus, counters: Counters, log: Log) {
     this.#bus = bus;
     this.#counters = counters;
     this.#log = log;

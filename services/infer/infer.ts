@@ -1,3 +1,5 @@
+import { GROUP_SHARE, INFER_GROUP } from '../../lib/bus/route.js';
+import { readToken } from '../../lib/bus/token.js';
 import type { StreamConfig } from '../../lib/config.js';
 import type { Log } from '../../lib/log.js';
 import type { Service, ServiceContext } from '../../lib/service.js';
@@ -16,8 +18,6 @@ import { FrameTaker } from './frame_taker.js';
 import { ModelRunner } from './model_runner.js';
 import { ResultPublisher } from './result_publisher.js';
 
-/** Group whose deliveries infer takes. */
-const GROUP = 'infer';
 /** Frames of a dead worker come to another one after this. */
 const ACK_WAIT_MS = 1_000;
 /** Longer than any batch takes: a lossless frame is acknowledged when its result is out. */
@@ -56,9 +56,17 @@ class Infer implements Service {
     const { config, instance, log, counters } = context;
     this.#context = context;
     this.#bus = createBusConsumer(
-      { directory: config.bus.directory, name: instance, group: GROUP, maxHeld: config.infer.maxHeld },
+      {
+        directory: config.bus.directory,
+        name: instance,
+        group: INFER_GROUP,
+        maxHeld: config.infer.maxHeld,
+        ...GROUP_SHARE,
+        token: readToken(config.bus.tokenFile),
+      },
       (event) => {
         if (event.type === 'leaked') log.error(event, 'a frame lease was lost; it is ended now');
+        else if (event.type === 'revoked') log.error(event, 'the producer took its frames back; attaching again');
         else log.warn(event, 'producer is gone; its next pool is attached when it is back');
       },
     );

@@ -1,10 +1,7 @@
 import type { DeliveryEnd } from '../../native/contract.js';
+import { INFER_GROUP, SINK_GROUP } from '../../lib/bus/route.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
-
-/** Group names on a stream's route, in order. */
-export const INFER_GROUP = 'infer';
-export const SINK_GROUP = 'sink';
 
 /** What the dispatcher needs of the native source. */
 export interface Deliveries {
@@ -245,12 +242,11 @@ export class Dispatcher {
     }
   }
 
-  /**
-   * lossless: the next frames go out as the ones before are taken. Those that
-   * workers hold do not count: a worker takes only what it can start.
-   */
+  /** lossless: the next frames go out as the ones before are done with. */
   #publishBacklog(): void {
-    while (this.#backlog.length > 0 && this.#waiting.length < this.#options.inFlight) {
+    this.#taken = this.#taken.filter((p) => this.#isOut(p));
+    const out = (): number => this.#waiting.length + this.#taken.length;
+    while (this.#backlog.length > 0 && out() < this.#options.inFlight) {
       const next = this.#backlog.shift();
       if (next !== undefined) this.#publish(next);
     }

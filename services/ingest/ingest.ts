@@ -1,14 +1,17 @@
 import type { NatsConnection } from 'nats';
+import { groupHold, INFER_GROUP, routeGroups } from '../../lib/bus/route.js';
+import { readToken } from '../../lib/bus/token.js';
+import { producerOf } from '../../lib/config/source_uri.js';
 import type { Config, StreamConfig } from '../../lib/config.js';
 import type { DropReason, StreamCounters } from '../../lib/counters.js';
 import type { Log } from '../../lib/log.js';
 import type { Service, ServiceContext } from '../../lib/service.js';
-import type { BusServer, BusServerEvent } from '../../native/contract.js';
-import { createBusServer, createSource } from '../../native/index.js';
+import type { BusServer, BusServerEvent, MemoryKind } from '../../native/contract.js';
+import { createBusServer, createSource, probeMedia, probeMemory } from '../../native/index.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import { StreamState, type StreamStatus } from '#proto/framebus/status/v1/status.js';
 import { prepareBusDirectory } from './bus_directory.js';
-import { INFER_GROUP, SINK_GROUP } from './dispatcher.js';
+import { chooseFrameMemory } from './frame_memory.js';
 import { NatsFramePublisher } from './frame_publisher.js';
 import { Stream, type StreamOptions } from './stream.js';
 
@@ -25,19 +28,33 @@ const REASONS: Partial<Record<InferenceStatus, DropReason>> = {
 export async function startIngest(context: ServiceContext): Promise<Service> {
   const { config, log } = context;
   await prepareBusDirectory(config.bus.directory);
-  const ingest = new Ingest(context);
+  const memory = await frameMemories(config.streams, log);
+  const ingest = new Ingest(context, memory);
   log.info({ directory: config.bus.directory, streams: config.streams.length }, 'frame bus is open');
   ingest.start();
   return ingest;
+}
+
+/** By what the streams ask for. Throws MEMORY_UNSUPPORTED. */
+async function frameMemories(streams: readonly StreamConfig[], log: Log): Promise<ReadonlyMap<string, MemoryKind>> {
+  const memories = new Map<string, MemoryKind>();
+  for (const wanted of new Set(streams.map(({ memory }) => memory))) {
+    const { kind, detail } = await chooseFrameMemory(wanted, { probeMedia, probeMemory });
+    memories.set(wanted, kind);
+    log.info({ wanted, memory: kind, detail }, 'frame memory');
+  }
+  return memories;
 }
 
 class Ingest implements Service {
   readonly #context: ServiceContext;
   readonly #server: BusServer;
   readonly #streams: Stream[];
+  readonly #memories: ReadonlyMap<string, MemoryKind>;
 
-  constructor(context: ServiceContext) {
+  constructor(context: ServiceContext, memories: ReadonlyMap<string, MemoryKind>) {
     this.#context = context;
+    this.#memories = memories;
     const { bus, ingest } = context.config;
     this.#server = createBusServer(
       {
@@ -45,10 +62,14 @@ class Ingest implements Service {
         producer: ingest.name,
         allowUids: [...bus.allowUids],
         allowGids: [...bus.allowGids],
+        token: readToken(bus.tokenFile),
+        leaseDeadlineMs: bus.leaseDeadlineMs,
       },
       (event) => this.#onBus(event),
     );
-    this.#streams = context.config.streams.map((stream) => this.#createStream(stream));
+    // What a program of the user's own publishes is that program's affair.
+    const own = context.config.streams.filter(({ source }) => producerOf(source) === null);
+    this.#streams = own.map((stream) => this.#createStream(stream));
   }
 
   start(): void {
@@ -73,7 +94,7 @@ class Ingest implements Service {
     const { counters, nats, log } = this.#context;
     const stream = counters.stream(config.id);
     stream.setState(StreamState.STREAM_STATE_CONNECTING);
-    return new Stream(streamOptions(config, this.#context.config), {
+    return new Stream(streamOptions(config, this.#context.config, this.#memories.get(config.memory) ?? 'shm'), {
       producer: this.#context.config.ingest.name,
       server: this.#server,
       createSource,
@@ -127,17 +148,21 @@ function publisherOf(
   });
 }
 
-function streamOptions(stream: StreamConfig, config: Config): StreamOptions {
+function streamOptions(stream: StreamConfig, config: Config, memory: MemoryKind): StreamOptions {
   const inferred = stream.model !== null;
+  const { slots, mode } = stream;
+  const { inFlight } = config.ingest;
+  const groups = routeGroups({ slots, mode, inferred, inFlight });
   return {
     source: {
       streamId: stream.id,
       uri: stream.source,
       loop: stream.loop,
       realtime: stream.pace === 'realtime',
-      mode: stream.mode,
-      slots: stream.slots,
-      groups: inferred ? [INFER_GROUP, SINK_GROUP] : [SINK_GROUP],
+      mode,
+      memory,
+      slots,
+      groups,
       decoderThreads: config.ingest.decoderThreads,
       rtspTransport: stream.transport,
       noFrameTimeoutMs: stream.noFrameTimeoutMs,
@@ -145,8 +170,8 @@ function streamOptions(stream: StreamConfig, config: Config): StreamOptions {
     dispatch: {
       inferred,
       interval: stream.interval,
-      mode: stream.mode,
-      inFlight: config.ingest.inFlight,
+      mode,
+      inFlight: groupHold(groups, INFER_GROUP),
       deliveryTtlMs: config.ingest.deliveryTtlMs,
     },
     reconnect: stream.reconnect,

@@ -1,7 +1,7 @@
-import type { BusConsumer } from '../../native/contract.js';
+import type { BusConsumer, FrameLease, LeaseRefusal } from '../../native/contract.js';
 import { codeOf } from '../../lib/errors.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
-import type { Received } from './stream.js';
+import { LaterLease, type Received } from './stream.js';
 
 /** Results that may wait while their pool is attached. */
 const MAX_WAITING = 64;
@@ -24,20 +24,24 @@ export interface FrameLeaserListener {
 /** A pool that cannot be leased from right now. */
 type Unready = { waiting: Omit<Received, 'lease'>[] } | { retryAtMs: number };
 
-/** Leases the frame of each result at once, and attaches pools when their first frame comes. */
+/** Leases the frame of each result at once (of lossless streams: in its turn), and attaches pools when their first frame comes. */
 export class FrameLeaser {
-  readonly #consumer: Pick<BusConsumer, 'attach' | 'lease'>;
+  readonly #consumer: Pick<BusConsumer, 'attach' | 'lease' | 'hold'>;
   readonly #listener: FrameLeaserListener;
   readonly #nowMs: () => number;
   readonly #unready = new Map<string, Unready>();
+  /** Whether the frames of a stream are leased when their turn comes, not on arrival. */
+  readonly #isLossless: (streamId: string) => boolean;
 
   constructor(
-    consumer: Pick<BusConsumer, 'attach' | 'lease'>,
+    consumer: Pick<BusConsumer, 'attach' | 'lease' | 'hold'>,
     listener: FrameLeaserListener,
+    isLossless: (streamId: string) => boolean,
     nowMs: () => number,
   ) {
     this.#consumer = consumer;
     this.#listener = listener;
+    this.#isLossless = isLossless;
     this.#nowMs = nowMs;
   }
 
@@ -54,8 +58,9 @@ export class FrameLeaser {
   }
 
   #lease(received: Omit<Received, 'lease'>, epoch: string, mayAttach: boolean): void {
-    const { slot, generation, producer } = received.frame;
-    const lease = this.#consumer.lease(epoch, slot, generation);
+    const { slot, generation, producer, streamId } = received.frame;
+    const leaseNow = (): FrameLease | LeaseRefusal => this.#consumer.lease(epoch, slot, generation);
+    const lease = this.#isLossless(streamId) ? this.#leaseLater(epoch, leaseNow) : leaseNow();
     if (lease === 'unattached' && mayAttach) {
       const waiting = [received];
       this.#unready.set(epoch, { waiting });
@@ -64,6 +69,10 @@ export class FrameLeaser {
     }
     if (lease === 'quota') this.#listener.quotaReached();
     this.#listener.received({ ...received, lease: typeof lease === 'string' ? null : lease });
+  }
+
+  #leaseLater(epoch: string, lease: () => FrameLease | LeaseRefusal): LaterLease | 'unattached' {
+    return this.#consumer.hold(epoch) > 0 ? new LaterLease(lease) : 'unattached';
   }
 
   #wait(waiting: Omit<Received, 'lease'>[], received: Omit<Received, 'lease'>): void {

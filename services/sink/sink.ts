@@ -1,3 +1,5 @@
+import { GROUP_SHARE, SINK_GROUP } from '../../lib/bus/route.js';
+import { readToken } from '../../lib/bus/token.js';
 import { RpcServer } from '../../lib/rpc.js';
 import { hostPort } from '../../lib/listen.js';
 import { encodeRecord } from '../../lib/messages.js';
@@ -32,8 +34,6 @@ import { statusService } from './status_service.js';
 import { StreamSummaries } from './stream_summary.js';
 import { Streams } from './streams.js';
 
-/** Consumer group of the sink on the frame bus. */
-const GROUP = 'sink';
 /** Records that may wait for one gRPC subscriber. */
 const SUBSCRIBER_QUEUE = 256;
 const STATUS_PAUSE_MS = 1_000;
@@ -81,9 +81,17 @@ class Sink implements Service {
     this.#context = context;
     this.#rtsp = createRtspServer({ ...rtsp });
     this.#consumer = createBusConsumer(
-      { directory: config.bus.directory, name: instance, group: GROUP, maxHeld: maxHeld ?? UNLIMITED },
+      {
+        directory: config.bus.directory,
+        name: instance,
+        group: SINK_GROUP,
+        maxHeld: maxHeld ?? UNLIMITED,
+        ...GROUP_SHARE,
+        token: readToken(config.bus.tokenFile),
+      },
       (event) => {
         if (event.type === 'leaked') log.error(event, 'a frame lease was lost; it is ended now');
+        else if (event.type === 'revoked') log.error(event, 'the producer took its frames back; attaching again');
         else log.warn({ producer: event.producer, reason: event.reason }, 'producer is gone; waiting for it');
       },
     );
@@ -167,7 +175,8 @@ class Sink implements Service {
   }
 
   #hearResults(): void {
-    const { nats, log, counters } = this.#context;
+    const { nats, log, counters, config } = this.#context;
+    const lossless = new Set(config.streams.filter(({ mode }) => mode === 'lossless').map(({ id }) => id));
     const leaser = new FrameLeaser(
       this.#consumer,
       {
@@ -188,6 +197,7 @@ class Sink implements Service {
           if (skipped !== null) log.warn({ held, skipped }, 'sink.max_held is reached; a picture is lost');
         },
       },
+      (streamId) => lossless.has(streamId),
       nowMs,
     );
     this.#results = new ResultSubscriber(

@@ -1,4 +1,4 @@
-import type { FrameLease, Viewer, ViewerEvent } from '../../native/contract.js';
+import type { FrameLease, LeaseRefusal, Viewer, ViewerEvent } from '../../native/contract.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
@@ -7,12 +7,39 @@ import { detectionRecord } from './record.js';
 import { ReorderWindow, type Position } from './reorder.js';
 import type { EncodedPicture, Picture, Snapshot } from './stream_output.js';
 
+/**
+ * The frame of a lossless stream, to be leased when its turn comes: its delivery protects
+ * it until then, and frames that wait must not use up the holds that the frame which they
+ * wait for needs.
+ */
+export class LaterLease {
+  readonly #lease: () => FrameLease | LeaseRefusal;
+
+  constructor(lease: () => FrameLease | LeaseRefusal) {
+    this.#lease = lease;
+  }
+
+  /** The lease; null when the frame has gone; quota: ask again when a frame was released. */
+  take(): FrameLease | 'quota' | null {
+    const lease = this.#lease();
+    if (lease === 'quota') return lease;
+    return typeof lease === 'string' ? null : lease;
+  }
+}
+
 /** A result as it came, with its frame if that could be leased. */
 export interface Received {
   result: ResultMessage;
   frame: FrameDescriptor;
-  lease: FrameLease | null;
+  lease: FrameLease | LaterLease | null;
 }
+
+/** lossless: a picture that waits for room in the encoder. */
+type WaitingPicture = Omit<Picture, 'lease'> & { lease: FrameLease | LaterLease };
+
+const release = (lease: FrameLease | LaterLease | null): void => {
+  if (lease !== null && !(lease instanceof LaterLease)) lease.release();
+};
 
 /** Why a received frame was not encoded. */
 export type SinkDrop = 'late' | 'duplicate' | 'stale' | 'encoder_full' | 'encoder_failed';
@@ -37,8 +64,6 @@ export interface StreamOptions {
   windowFrames: number;
   /** Longest time that a frame waits for an earlier one. */
   deadlineMs: number;
-  /** Wait for the encoder instead of dropping pictures; only files can do that. */
-  lossless: boolean;
 }
 
 export interface StreamClock {
@@ -59,7 +84,7 @@ export class Stream {
   readonly #window: ReorderWindow<Received>;
   readonly #overlay = new Overlay();
   /** lossless: pictures that wait for room in the encoder, in order; bounded by the pool. */
-  readonly #waiting: Picture[] = [];
+  readonly #waiting: WaitingPicture[] = [];
   #timer: NodeJS.Timeout | null = null;
   /** Called when `#waiting` has become empty. */
   #emptied: (() => void) | null = null;
@@ -94,7 +119,7 @@ export class Stream {
     this.#books.received(received.result, received.frame);
     const outcome = this.#window.push(positionOf(received.frame), received);
     if (outcome !== 'accepted') {
-      received.lease?.release();
+      release(received.lease);
       this.#books.dropped(outcome);
     }
     this.#schedule();
@@ -103,10 +128,14 @@ export class Stream {
   /** The encoder has room: pictures that waited go on. */
   resume(): void {
     for (let picture = this.#waiting[0]; picture; picture = this.#waiting[0]) {
-      const outcome = this.#output.push(picture);
+      const lease = picture.lease instanceof LaterLease ? picture.lease.take() : picture.lease;
+      if (lease === 'quota') return;
+      if (lease !== null) picture.lease = lease;
+      const outcome = lease?.valid() === true ? this.#output.push({ ...picture, lease }) : 'stale';
       if (outcome === 'full') return;
       this.#waiting.shift();
-      picture.lease.release();
+      lease?.release();
+      if (outcome === 'stale') this.#books.dropped('stale');
       if (outcome === 'failed') this.#books.dropped('encoder_failed');
     }
     this.#emptied?.();
@@ -132,7 +161,7 @@ export class Stream {
     }
     await this.#output.close();
     for (const picture of this.#waiting.splice(0)) {
-      picture.lease.release();
+      release(picture.lease);
       this.#books.dropped('encoder_full');
     }
   }
@@ -168,20 +197,19 @@ export class Stream {
     this.#publish(record);
     const { decodedMonotonicNs } = frame;
     const boxes = this.#overlay.boxes(result.status, result.detections, decodedMonotonicNs);
-    if (!lease?.valid()) {
+    if (lease instanceof LaterLease) {
+      this.#waiting.push({ lease, record, boxes, decodedMonotonicNs });
+      this.resume();
+    } else if (lease?.valid() === true) {
+      this.#draw({ lease, record, boxes, decodedMonotonicNs });
+    } else {
       lease?.release();
       this.#books.dropped('stale');
-      return;
     }
-    this.#draw({ lease, record, boxes, decodedMonotonicNs });
   }
 
   #draw(picture: Picture): void {
-    const outcome = this.#waiting.length > 0 ? 'full' : this.#output.push(picture);
-    if (outcome === 'full' && this.#options.lossless) {
-      this.#waiting.push(picture);
-      return;
-    }
+    const outcome = this.#output.push(picture);
     picture.lease.release();
     if (outcome === 'full') this.#books.dropped('encoder_full');
     if (outcome === 'failed') this.#books.dropped('encoder_failed');

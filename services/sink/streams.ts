@@ -1,4 +1,5 @@
 import type { Addon, RtspServer } from '../../native/contract.js';
+import { groupHold, routeGroups, SINK_GROUP } from '../../lib/bus/route.js';
 import type { ReorderConfig, StreamConfig } from '../../lib/config.js';
 import type { Counters, StreamCounters } from '../../lib/counters.js';
 import { FramebusError } from '../../lib/errors.js';
@@ -6,12 +7,12 @@ import type { Log } from '../../lib/log.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import { LogLimit } from '../../lib/log_limit.js';
 import { uninferredReason } from './record.js';
-import { Stream, type Received, type StreamBooks, type StreamOptions } from './stream.js';
+import { LaterLease, Stream, type Received, type StreamBooks, type StreamOptions } from './stream.js';
 import { StreamOutput, type EncodeSettings } from './stream_output.js';
 
 /** A lossless frame is waited for as long as a worker may need to be replaced. */
 const LOSSLESS_DEADLINE_MS = 30_000;
-/** Slots that the window leaves to the decoder and the encoder's queue. */
+/** Of the frames that sink may hold, those that the window leaves to the encoder's queue. */
 const SPARE_SLOTS = 2;
 /** Window of a stream that the configuration does not name: what a default pool allows. */
 const UNNAMED_WINDOW = 8;
@@ -43,15 +44,18 @@ export function streamOptions(
     return {
       windowFrames: Math.max(reorder.window, config.slots),
       deadlineMs: Math.max(reorder.deadlineMs, LOSSLESS_DEADLINE_MS),
-      lossless: true,
     };
   }
-  const free = config ? config.slots - inFlight - SPARE_SLOTS : UNNAMED_WINDOW;
+  const free = config ? sinkHold(config, inFlight) - SPARE_SLOTS : UNNAMED_WINDOW;
   return {
     windowFrames: Math.min(reorder.window, Math.max(2, free)),
     deadlineMs: reorder.deadlineMs,
-    lossless: false,
   };
+}
+
+/** Frames of a stream that its route lets sink hold. */
+function sinkHold({ slots, mode, model }: StreamConfig, inFlight: number): number {
+  return groupHold(routeGroups({ slots, mode, inferred: model !== null, inFlight }), SINK_GROUP);
 }
 
 /** The streams of the sink, each made when its first result comes. */
@@ -92,7 +96,7 @@ export class Streams {
 
   receive(received: Received): void {
     if (this.#closed) {
-      received.lease?.release();
+      if (!(received.lease instanceof LaterLease)) received.lease?.release();
       return;
     }
     const { streamId } = received.frame;

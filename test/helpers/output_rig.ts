@@ -12,6 +12,7 @@ import type {
 } from '../../native/contract.js';
 import { createBusConsumer, createBusServer, createOutput, createProducerPool } from '../../native/index.js';
 import { tempFolder } from './temp.js';
+import { CONSUMER, groups, SERVER } from './bus_options.js';
 
 const PRODUCER = 'ingest-0';
 
@@ -81,9 +82,9 @@ export class OutputRig {
   static async open(options: OutputOptions): Promise<OutputRig> {
     const directory = tempFolder();
     const { streamId, format } = options;
-    const server = createBusServer({ directory, producer: PRODUCER, allowUids: [], allowGids: [] }, () => undefined);
-    const pool = createProducerPool(server, { streamId, format, slots: 12, groups: ['sink'] });
-    const consumer = createBusConsumer({ directory, name: 'test', group: 'sink', maxHeld: 12 }, () => undefined);
+    const server = createBusServer({ directory, producer: PRODUCER, ...SERVER }, () => undefined);
+    const pool = createProducerPool(server, { streamId, format, memory: 'shm', slots: 12, groups: groups(['sink', 11]) });
+    const consumer = createBusConsumer({ directory, name: 'test', group: 'sink', maxHeld: 12, ...CONSUMER }, () => undefined);
     await consumer.attach(PRODUCER, pool.epoch);
     return new OutputRig(pool, consumer, options, async () => {
       pool.close();

@@ -18,6 +18,7 @@ import { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import { natsClient, natsServer } from './nats.js';
 import { runNode, type TestProcess } from './process.js';
 import { tempFile, tempFolder } from './temp.js';
+import { groups, SERVER } from './bus_options.js';
 
 const PRODUCER = 'ingest-0';
 /** Name of the stream whose mode is lossless. */
@@ -89,7 +90,7 @@ export class TestProducer {
   constructor(directory: string, nats: NatsConnection, plan: Plan = () => [0]) {
     this.#nats = nats;
     this.#plan = plan;
-    const options = { directory, producer: PRODUCER, allowUids: [], allowGids: [] };
+    const options = { directory, producer: PRODUCER, ...SERVER };
     this.#server = createBusServer(options, () => undefined);
     onTestFinished(() => this.close());
   }
@@ -98,7 +99,7 @@ export class TestProducer {
   play(streamId: string, options: PlayOptions = {}): () => void {
     const { width = 320, height = 240, fps = FPS, count = Infinity, wait = false } = options;
     const format = frameFormat(width, height);
-    const pool = createProducerPool(this.#server, { streamId, format, slots: 16, groups: ['sink'] });
+    const pool = createProducerPool(this.#server, { streamId, format, memory: 'shm', slots: 16, groups: groups(['sink', 15]) });
     this.#pools.add(pool);
     const startedNs = monotonicNs();
     let seq = 0;

@@ -3,6 +3,7 @@ import type { FrameLease, Source, SourceEvent, SourceOptions } from '../../nativ
 import { createBusConsumer, createBusServer, createSource } from '../../native/index.js';
 import { eventually } from './eventually.js';
 import { tempFolder } from './temp.js';
+import { CONSUMER, groups, SERVER } from './bus_options.js';
 
 type Event<Type extends SourceEvent['type']> = Extract<SourceEvent, { type: Type }>;
 
@@ -14,7 +15,8 @@ export const fastFile = (uri: string, rest: Partial<SourceOptions> = {}): Source
   realtime: false,
   mode: 'lossless',
   slots: 4,
-  groups: ['infer'],
+  memory: 'shm',
+  groups: groups('infer'),
   decoderThreads: 0,
   rtspTransport: 'tcp',
   noFrameTimeoutMs: 3000,
@@ -34,8 +36,8 @@ export class SourceRig {
   constructor(options: SourceOptions, look: ((lease: FrameLease, frame: Event<'frame'>) => void) | null) {
     const directory = tempFolder();
     this.#look = look;
-    const server = createBusServer({ directory, producer: 'test', allowUids: [], allowGids: [] }, () => undefined);
-    this.#consumer = createBusConsumer({ directory, name: 'rig', group: 'infer', maxHeld: 4 }, () => undefined);
+    const server = createBusServer({ directory, producer: 'test', ...SERVER }, () => undefined);
+    this.#consumer = createBusConsumer({ directory, name: 'rig', group: 'infer', maxHeld: 4, ...CONSUMER }, () => undefined);
     this.source = createSource(server, options, (event) => {
       this.events.push(event);
       this.#work = this.#work.then(() => this.#take(event));

@@ -19,6 +19,7 @@ import { BusPeer } from '../helpers/bus_peer.js';
 import { eventually } from '../helpers/eventually.js';
 import { ROOT, runNode } from '../helpers/process.js';
 import { tempFolder } from '../helpers/temp.js';
+import { CONSUMER, groups, SERVER } from '../helpers/bus_options.js';
 
 const FORMAT: FrameFormat = {
   width: 322,
@@ -31,7 +32,7 @@ const FORMAT: FrameFormat = {
   pixelAspectNumerator: 1,
   pixelAspectDenominator: 1,
 };
-const POOL = { format: FORMAT, slots: 4, groups: ['infer', 'sink'] };
+const POOL = { format: FORMAT, memory: 'shm' as const, slots: 4, groups: groups(['infer', 2], 'sink') };
 
 interface Published {
   slot: number;
@@ -56,11 +57,11 @@ async function eventOf(peer: BusPeer, type: string): Promise<Record<string, unkn
 function pair(directory: string) {
   const serverEvents: BusServerEvent[] = [];
   const consumerEvents: BusConsumerEvent[] = [];
-  const server = createBusServer({ directory, producer: 'ingest-0', allowUids: [], allowGids: [] }, (event) =>
+  const server = createBusServer({ directory, producer: 'ingest-0', ...SERVER }, (event) =>
     serverEvents.push(event),
   );
   const pool = createProducerPool(server, { streamId: 'gate', ...POOL });
-  const consumer = createBusConsumer({ directory, name: 'here', group: 'infer', maxHeld: 2 }, (event) =>
+  const consumer = createBusConsumer({ directory, name: 'here', group: 'infer', maxHeld: 2, ...CONSUMER }, (event) =>
     consumerEvents.push(event),
   );
   onTestFinished(async () => {

@@ -10,6 +10,7 @@ import {
   preprocess,
   preprocessPlanes,
 } from '../../native/index.js';
+import { CONSUMER, groups, SERVER } from '../helpers/bus_options.js';
 
 interface PlaneBytes {
   data: Uint8Array;
@@ -245,14 +246,14 @@ async function withLeases(
 ): Promise<void> {
   const directory = mkdtempSync(path.join(tmpdir(), 'framebus-preprocess-'));
   const random = randomNumbers(5);
-  const server = createBusServer({ directory, producer: 'pictures', allowUids: [], allowGids: [] }, () => undefined);
-  const consumer = createBusConsumer({ directory, name: 'test', group: 'infer', maxHeld: 4 }, () => undefined);
+  const server = createBusServer({ directory, producer: 'pictures', ...SERVER }, () => undefined);
+  const consumer = createBusConsumer({ directory, name: 'test', group: 'infer', maxHeld: 4, ...CONSUMER }, () => undefined);
   const pools: ProducerPool[] = [];
   try {
     const leases: FrameLease[] = [];
     const written: PlaneBytes[][] = [];
     for (const [index, frame] of formats.entries()) {
-      const pool = createProducerPool(server, { streamId: `s${String(index)}`, format: frame, slots: 4, groups: ['infer'] });
+      const pool = createProducerPool(server, { streamId: `s${String(index)}`, format: frame, memory: 'shm', slots: 4, groups: groups(['infer', 3]) });
       pools.push(pool);
       const slot = pool.acquire(false);
       if (!slot) throw new Error('a new pool has free slots');

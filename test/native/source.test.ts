@@ -12,6 +12,7 @@ import { eventually } from '../helpers/eventually.js';
 import { hasFfmpeg } from '../helpers/raw_video.js';
 import { fastFile, SourceRig } from '../helpers/source_rig.js';
 import { tempFolder } from '../helpers/temp.js';
+import { SERVER } from '../helpers/bus_options.js';
 
 const PYTHON = '/usr/bin/python3';
 const CAMERA = join(TEST_DATA, '..', 'tools', 'peers', 'rtsp_camera.py');
@@ -131,7 +132,7 @@ describe('a file', () => {
 
   it('leaves nothing behind when it is opened and closed many times', async () => {
     const file = makeClip(322, 182, 60);
-    const server = createBusServer({ directory: tempFolder(), producer: 'test', allowUids: [], allowGids: [] }, () => undefined);
+    const server = createBusServer({ directory: tempFolder(), producer: 'test', ...SERVER }, () => undefined);
     onTestFinished(() => server.close());
     const cycle = async (waitMs: number) => {
       const source = createSource(server, fastFile(file), () => undefined);
@@ -168,7 +169,7 @@ describe('what cannot be played', () => {
   });
 
   it('names the option that is wrong', () => {
-    const server = createBusServer({ directory: tempFolder(), producer: 'test', allowUids: [], allowGids: [] }, () => undefined);
+    const server = createBusServer({ directory: tempFolder(), producer: 'test', ...SERVER }, () => undefined);
     onTestFinished(() => server.close());
     const create = (rest: object) => () => createSource(server, { ...fastFile('/x.mp4'), ...rest }, () => undefined);
     expect(create({ mode: 'fast' })).toThrow(/options\.mode/);

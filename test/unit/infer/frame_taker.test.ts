@@ -12,7 +12,7 @@ import { captureLog } from '../../helpers/log.js';
 const LEASE = { id: 5, format: { width: 16, height: 8 }, release: () => undefined } as unknown as FrameLease;
 
 /** A bus whose answers are given; "attached" once `attach` has been called. */
-class ScriptedBus implements BusConsumer {
+class ScriptedBus implements Pick<BusConsumer, 'attach' | 'lease' | 'held'> {
   readonly asked: string[] = [];
   readonly #answers: (FrameLease | LeaseRefusal)[];
   readonly #attach: () => Promise<void>;
@@ -34,10 +34,6 @@ class ScriptedBus implements BusConsumer {
 
   held(): number {
     return 0;
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
   }
 }
 

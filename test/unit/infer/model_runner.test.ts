@@ -92,7 +92,9 @@ function leased(seq: number, streamId = `s${seq}`, valid = true): LeasedFrame & 
   const lease: FrameLease = {
     id: seq,
     format: { width: 8, height: 8, pixelFormat: 'I420', matrix: 'bt601', range: 'limited', frameRateNumerator: 0, frameRateDenominator: 1, pixelAspectNumerator: 1, pixelAspectDenominator: 1 },
+    memory: 'shm',
     planes: () => [],
+    download: () => Promise.resolve([]),
     valid: () => valid,
     release: () => void done.push('released'),
   };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { FrameLease, LeaseRefusal } from '../../../native/contract.js';
 import { FrameLeaser, isComplete } from '../../../services/sink/frame_leaser.js';
+import { LaterLease } from '../../../services/sink/stream.js';
 import { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { ResultMessage } from '#proto/framebus/result/v1/result.js';
 
@@ -42,17 +43,22 @@ function rig() {
         if (!attached.has(epoch)) return 'unattached';
         return refusal.next ?? LEASE;
       },
+      hold: (epoch) => (attached.has(epoch) ? 4 : 0),
     },
     {
-      received: ({ frame, lease }) => out.push(`${frame.epoch?.uuid}${frame.seq}${lease ? '' : '-'}`),
+      received: ({ frame, lease }) => {
+        const mark = lease instanceof LaterLease ? '~' : lease ? '' : '-';
+        out.push(`${frame.epoch?.uuid}${frame.seq}${mark}`);
+      },
       attached: () => undefined,
       attachFailed: () => counts.failed++,
       quotaReached: () => counts.quota++,
     },
+    (streamId) => streamId === 'file',
     () => clock.ms,
   );
-  const take = (seq: number, epoch = 'a'): void => {
-    const frame = frameOf(seq, epoch);
+  const take = (seq: number, epoch = 'a', streamId = 'gate'): void => {
+    const frame = { ...frameOf(seq, epoch), streamId };
     leaser.take({ frame, result: ResultMessage.fromPartial({ frame }) });
   };
   return { take, attaches, attached, out, clock, refusal, counts };
@@ -71,6 +77,16 @@ describe('FrameLeaser', () => {
     await settled();
     take(2);
     expect(out).toEqual(['b0', 'a0', 'a1', 'a2']);
+  });
+
+  it('leaves the lease of a lossless frame for later, once its pool is attached', async () => {
+    const { take, attaches, out } = rig();
+    take(0, 'a', 'file');
+    expect(out).toEqual([]);
+    attaches[0]?.finish();
+    await settled();
+    take(1, 'a', 'file');
+    expect(out).toEqual(['a0~', 'a1~']);
   });
 
   it('hands frames on without picture when the pool cannot be attached, and tries again later', async () => {

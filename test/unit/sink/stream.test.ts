@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { FrameLease } from '../../../native/contract.js';
-import { Stream, type Received, type SinkDrop } from '../../../services/sink/stream.js';
+import { LaterLease, Stream, type Received, type SinkDrop } from '../../../services/sink/stream.js';
 import type { Picture } from '../../../services/sink/stream_output.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
@@ -21,6 +21,7 @@ const FORMAT = {
 
 class Lease implements FrameLease {
   readonly format = FORMAT;
+  readonly memory = 'shm';
   released = 0;
   constructor(
     readonly id: number,
@@ -28,6 +29,9 @@ class Lease implements FrameLease {
   ) {}
   planes() {
     return [];
+  }
+  download() {
+    return Promise.resolve([]);
   }
   valid() {
     return this.alive;
@@ -48,7 +52,6 @@ function rig(options: { lossless?: boolean; room?: number; windowFrames?: number
     {
       windowFrames: options.windowFrames ?? 4,
       deadlineMs: 100,
-      lossless: options.lossless ?? false,
     },
     {
       received: () => state.received++,
@@ -70,9 +73,20 @@ function rig(options: { lossless?: boolean; room?: number; windowFrames?: number
     (record) => records.push(record),
     { monotonicNs: () => 5_000_000n, nowMs: () => Date.now() },
   );
+  /** Of a lossless stream: leased when it is its turn, while one lease may be held. */
+  const later = (lease: Lease): LaterLease =>
+    new LaterLease(() => {
+      if (leases.some(({ released }) => released === 0)) return 'quota';
+      leases.push(lease);
+      return lease;
+    });
   const receive = (seq: number, lease: Lease | null = new Lease(seq + 1)) => {
-    if (lease) leases.push(lease);
-    stream.receive({ ...received(seq), lease });
+    if (options.lossless === true && lease !== null) {
+      stream.receive({ ...received(seq), lease: later(lease) });
+    } else {
+      if (lease) leases.push(lease);
+      stream.receive({ ...received(seq), lease });
+    }
   };
   const finish = (count: number) => {
     state.inEncoder -= count;
@@ -158,11 +172,21 @@ describe('Stream', () => {
     const { receive, pushed, drops, finish, leases, balance } = rig({ room: 1, lossless: true });
     for (const seq of [0, 1, 2, 3]) receive(seq);
     expect(pushed).toHaveLength(1);
-    expect(leases.map((l) => l.released)).toEqual([1, 0, 0, 0]);
+    expect(leases.map((l) => l.released)).toEqual([1, 0]);
     for (let i = 0; i < 4; i++) finish(1);
     expect(pushed.map((p) => Number(p.record.seq))).toEqual([0, 1, 2, 3]);
     expect(drops).toEqual({});
     expect(balance()).toBe(0);
+  });
+
+  it('leases a lossless frame when its turn comes, so that the one before finds a place', () => {
+    const { receive, pushed, drops, leases } = rig({ lossless: true });
+    for (const seq of [0, 3, 2]) receive(seq);
+    expect(leases.map((l) => l.id)).toEqual([1]);
+    receive(1);
+    expect(leases.map((l) => l.id)).toEqual([1, 2, 3, 4]);
+    expect(pushed.map((p) => Number(p.record.seq))).toEqual([0, 1, 2, 3]);
+    expect(drops).toEqual({});
   });
 
   it('counts pictures that no encoder took', () => {

@@ -25,7 +25,6 @@ describe('streamOptions', () => {
     expect(streamOptions(stream('gate'), reorder, 2)).toEqual({
       windowFrames: 8,
       deadlineMs: 1000,
-      lossless: false,
     });
     expect(streamOptions(stream('tight'), reorder, 2).windowFrames).toBe(2);
     expect(streamOptions(undefined, reorder, 2).windowFrames).toBe(8);
@@ -36,7 +35,6 @@ describe('streamOptions', () => {
     expect(streamOptions(stream('file'), reorder, 2)).toEqual({
       windowFrames: 40,
       deadlineMs: 30_000,
-      lossless: true,
     });
   });
 });
