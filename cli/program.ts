@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '../lib/package_root.js';
+import { registerBus } from './bus.js';
 import { registerDemo } from './demo.js';
 import { registerDoctor } from './doctor.js';
 import { registerServices } from './services.js';
@@ -43,6 +44,7 @@ export function createProgram(): Command {
   registerValidate(program);
   registerDoctor(program);
   registerStatus(program);
+  registerBus(program);
   registerWatch(program);
   registerSnapshot(program);
   registerDemo(program);

@@ -1,10 +1,8 @@
-import { Metadata } from '@grpc/grpc-js';
 import type { Command } from 'commander';
-import { GetStatusResponse, StatusServiceClient } from '#proto/framebus/status/v1/status_service.js';
-import { addressOption, callError, openClient } from './client.js';
+import { GetStatusResponse } from '#proto/framebus/status/v1/status_service.js';
+import { addressOption } from './client.js';
+import { getStatus } from './status/get_status.js';
 import { statusReport } from './status/report.js';
-
-const DEADLINE_MS = 5_000;
 
 interface StatusOptions {
   address: string;
@@ -24,17 +22,4 @@ export function registerStatus(program: Command): void {
       const text = json === true ? JSON.stringify(GetStatusResponse.toJSON(response), null, 2) : statusReport(response.services);
       process.stdout.write(`${text}\n`);
     });
-}
-
-function getStatus(address: string): Promise<GetStatusResponse> {
-  const client = openClient(StatusServiceClient, address);
-  return new Promise<GetStatusResponse>((resolve, reject) => {
-    const deadline = Date.now() + DEADLINE_MS;
-    client.getStatus({}, new Metadata(), { deadline }, (error, response) => {
-      if (error === null) resolve(response);
-      else reject(callError(error, address));
-    });
-  }).finally(() => {
-    client.close();
-  });
 }

@@ -1,3 +1,4 @@
+import type { PoolState } from '../native/contract.js';
 import { ServiceState, type StreamStatus } from '#proto/framebus/status/v1/status.js';
 import type { Registry } from 'prom-client';
 import { loadConfig, type Config } from './config.js';
@@ -42,6 +43,8 @@ export interface Service {
   close(): Promise<void>;
   /** Counters of its streams; still asked after `close`. */
   streams(): StreamStatus[];
+  /** Pools of frame memory that it owns. */
+  pools?(): PoolState[];
   /** null when it can do its work, else why not. */
   ready(): string | null;
   /** Served next to /metrics, /healthz and /readyz. */
@@ -240,6 +243,7 @@ class Runner {
         instance: this.#instance,
         state: this.#state,
         streams: this.#service?.streams() ?? [],
+        pools: this.#service?.pools?.() ?? [],
         addresses: this.#addresses,
       }),
     );

@@ -1,9 +1,11 @@
 import {
   ServiceState,
   StreamState,
+  type PoolStatus,
   type ServiceStatus,
   type StreamStatus,
 } from '#proto/framebus/status/v1/status.js';
+import type { PoolState } from '../native/contract.js';
 import type { NatsConnection, Subscription } from 'nats';
 import { decodeStatus, encodeStatus, type Unversioned } from './messages.js';
 import { ALL_STATUS, status as statusSubject } from './subjects.js';
@@ -14,6 +16,8 @@ export interface StatusParts {
   instance: string;
   state: ServiceState;
   streams: StreamStatus[];
+  /** Pools of frame memory that it owns. */
+  pools: readonly PoolState[];
   /** Address by purpose, for example "rtsp" → "rtsp://127.0.0.1:8554". */
   addresses: ReadonlyMap<string, string>;
 }
@@ -28,8 +32,17 @@ export function makeStatus(parts: StatusParts): Unversioned<ServiceStatus> {
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
     residentBytes: BigInt(process.memoryUsage.rss()),
     streams: parts.streams,
+    pools: parts.pools.map(poolStatus),
     addresses: Object.fromEntries(parts.addresses),
     unixNs: BigInt(Date.now()) * 1_000_000n,
+  };
+}
+
+/** A pool as its status message says it. */
+function poolStatus({ consumers, ...pool }: PoolState): PoolStatus {
+  return {
+    ...pool,
+    consumers: consumers.map(({ peerUid, ...consumer }) => ({ ...consumer, uid: peerUid })),
   };
 }
 

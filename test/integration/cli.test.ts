@@ -271,7 +271,7 @@ describe('usage', () => {
     const { out } = await output(['--help']);
     const commands = [...out.matchAll(/^ {2}([a-z]+) (?:\[|<|P)/gm)].map(([, name]) => name ?? '');
     expect(commands).toEqual(
-      expect.arrayContaining(['up', 'ingest', 'infer', 'sink', 'validate', 'doctor', 'status', 'watch', 'snapshot']),
+      expect.arrayContaining(['up', 'ingest', 'infer', 'sink', 'validate', 'doctor', 'status', 'bus', 'watch', 'snapshot']),
     );
     const helps = await Promise.all(
       commands.filter((name) => !['version', 'help', 'demo'].includes(name)).map((name) => output([name, '--help'])),

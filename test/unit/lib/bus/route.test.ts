@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { groupHold, routeGroups } from '../../../lib/bus/route.js';
+import { groupHold, routeGroups } from '../../../../lib/bus/route.js';
 
 const LIVE = { slots: 16, mode: 'latest', inferred: true, inFlight: 2 } as const;
 
