@@ -22,6 +22,7 @@ type Yaml = Record<string, unknown>;
 export interface PipelineOptions {
   streams: Record<string, Yaml>;
   defaults?: Yaml;
+  bus?: Yaml;
   ingest?: Yaml;
   infer?: Yaml;
   sink?: Yaml;
@@ -38,18 +39,30 @@ export class Pipeline {
   readonly busDirectory: string;
   /** Every record that sink published, in the order of arrival. */
   readonly records: DetectionRecord[] = [];
+  readonly #options: PipelineOptions;
   readonly #processes = new Map<string, TestProcess>();
+  #variants = 0;
   readonly #statuses = new Map<string, ServiceStatus>();
 
   private constructor(nats: NatsServer, folder: string, options: PipelineOptions) {
+    this.#options = options;
     this.nats = nats;
     this.folder = folder;
     this.busDirectory = join(folder, 'bus');
-    this.config = join(folder, 'framebus.yaml');
+    this.config = this.#write('framebus.yaml', options);
+  }
+
+  /** Another configuration of the same pipeline, for a service that is started with it. */
+  variant(options: Partial<PipelineOptions>): string {
+    return this.#write(`framebus-${String(this.#variants++)}.yaml`, { ...this.#options, ...options });
+  }
+
+  #write(name: string, options: PipelineOptions): string {
+    const file = join(this.folder, name);
     const document = new Document({
       log: { level: 'info', format: 'text' },
-      bus: { directory: this.busDirectory },
-      nats: { url: nats.url },
+      bus: { directory: this.busDirectory, ...options.bus },
+      nats: { url: this.nats.url },
       ingest: { http: ANY_PORT, ...options.ingest },
       infer: { http: ANY_PORT, ...options.infer },
       sink: { http: ANY_PORT, grpc: ANY_PORT, rtsp: ANY_PORT, ...options.sink },
@@ -57,7 +70,8 @@ export class Pipeline {
       ...(options.defaults === undefined ? {} : { defaults: options.defaults }),
       streams: options.streams,
     });
-    writeFileSync(this.config, document.toString());
+    writeFileSync(file, document.toString());
+    return file;
   }
 
   /** Writes the configuration, starts nats-server, and listens to status and records. */
@@ -78,19 +92,19 @@ export class Pipeline {
   }
 
   /** Starts a service; `name` tells instances of one kind apart. */
-  start(service: ServiceName, name = `${service}-0`): TestProcess {
+  start(service: ServiceName, name = `${service}-0`, config = this.config): TestProcess {
     const process = runNode([
       `dist/services/${service}/main.js`,
-      ...['--config', this.config, '--name', name],
+      ...['--config', config, '--name', name],
     ]);
     this.#processes.set(name, process);
     return process;
   }
 
   /** Starts a service and waits until it says that it is running. */
-  async run(service: ServiceName, name = `${service}-0`): Promise<TestProcess> {
+  async run(service: ServiceName, name = `${service}-0`, config = this.config): Promise<TestProcess> {
     this.#statuses.delete(`${service}/${name}`);
-    const process = this.start(service, name);
+    const process = this.start(service, name, config);
     const isRunning = (): boolean =>
       this.status(service, name)?.state === ServiceState.SERVICE_STATE_RUNNING;
     await eventually(
