@@ -2,6 +2,7 @@ import { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import { FrameMessage } from '#proto/framebus/frame/v1/frame.js';
 import { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import { ServiceStatus } from '#proto/framebus/status/v1/status.js';
+import { TapFrame, TapRequest, TapResponse } from '#proto/framebus/tap/v1/tap.js';
 import { FramebusError, messageOf } from './errors.js';
 import { SCHEMA_VERSION } from './subjects.js';
 
@@ -62,3 +63,21 @@ export const encodeStatus = (message: Unversioned<ServiceStatus>): Uint8Array =>
   encode(ServiceStatus, message);
 export const decodeStatus = (data: Uint8Array): ServiceStatus =>
   decode('ServiceStatus', ServiceStatus, data);
+
+/** What a consumer asks of a stream's owner. */
+export const encodeTapRequest = (message: Unversioned<TapRequest>): Uint8Array =>
+  encode(TapRequest, message);
+export const decodeTapRequest = (data: Uint8Array): TapRequest =>
+  decode('TapRequest', TapRequest, data);
+
+/** What the owner answers. */
+export const encodeTapResponse = (message: Unversioned<TapResponse>): Uint8Array =>
+  encode(TapResponse, message);
+export const decodeTapResponse = (data: Uint8Array): TapResponse =>
+  decode('TapResponse', TapResponse, data);
+
+/** A frame for a member of a tap. */
+export const encodeTapFrame = (message: Unversioned<TapFrame>): Uint8Array =>
+  encode(TapFrame, message);
+export const decodeTapFrame = (data: Uint8Array): TapFrame =>
+  decode('TapFrame', TapFrame, data);

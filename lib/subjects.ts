@@ -28,6 +28,12 @@ export const detections = (stream: string): string => `fb.detections.${token(str
 export const status = (service: string, instance: string): string =>
   `fb.status.${token(service)}.${token(instance)}`;
 
+/** Requests to a stream's owner for a tap. */
+export const tapRequests = (stream: string): string => `fb.tap.${token(stream)}`;
+/** Frames of a tap for one of its members. */
+export const tapFrames = (stream: string, group: string, member: string): string =>
+  `fb.taps.${token(stream)}.${token(group)}.${token(member)}`;
+
 /** The frames of a model's streams: filter of the workers' shared consumer. */
 export const framesOfModel = (model: string): string => `fb.frames.${token(model)}.*`;
 export const losslessFramesOfModel = (model: string): string => `fb.lossless.${token(model)}.*`;

@@ -10,9 +10,9 @@ import type { BusServer, BusServerEvent, MemoryKind } from '../../native/contrac
 import { createBusServer, createSource, probeMedia, probeMemory } from '../../native/index.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import { StreamState, type StreamStatus } from '#proto/framebus/status/v1/status.js';
-import { prepareBusDirectory } from './bus_directory.js';
+import { prepareBusDirectory } from '../../lib/bus/directory.js';
 import { chooseFrameMemory } from './frame_memory.js';
-import { NatsFramePublisher } from './frame_publisher.js';
+import { NatsFramePublisher } from '../../lib/bus/frame_publisher.js';
 import { Stream, type StreamOptions } from './stream.js';
 
 /** Drop reasons of the frames that ingest itself hands on. */

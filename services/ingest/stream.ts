@@ -11,8 +11,8 @@ import type {
 } from '../../native/contract.js';
 import { StreamState } from '#proto/framebus/status/v1/status.js';
 import { Backoff } from './backoff.js';
-import { describeFrame } from './descriptor.js';
-import { Dispatcher, type DispatcherOptions, type FramePublisher } from './dispatcher.js';
+import { describeFrame } from '../../lib/bus/descriptor.js';
+import { Dispatcher, type DispatcherOptions, type FramePublisher } from '../../lib/bus/dispatcher.js';
 
 type EpochEvent = Extract<SourceEvent, { type: 'epoch' }>;
 type FrameEvent = Extract<SourceEvent, { type: 'frame' }>;

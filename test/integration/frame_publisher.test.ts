@@ -4,7 +4,7 @@ import { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { NatsServer } from '../../cli/nats_server.js';
 import { connectNats, isConnected, keepFrameStreams } from '../../lib/nats.js';
 import { ALL_RESULTS, FRAME_STREAM } from '../../lib/subjects.js';
-import { NatsFramePublisher } from '../../services/ingest/frame_publisher.js';
+import { NatsFramePublisher } from '../../lib/bus/frame_publisher.js';
 import { eventually } from '../helpers/eventually.js';
 import { captureLog } from '../helpers/log.js';
 import { natsServer } from '../helpers/nats.js';

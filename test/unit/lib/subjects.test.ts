@@ -9,6 +9,8 @@ test('every subject of a stream', () => {
   expect(subjects.results('gate')).toBe('fb.results.gate');
   expect(subjects.detections('gate')).toBe('fb.detections.gate');
   expect(subjects.status('infer', 'infer-0')).toBe('fb.status.infer.infer-0');
+  expect(subjects.tapRequests('gate')).toBe('fb.tap.gate');
+  expect(subjects.tapFrames('gate', 'archive', 'archive-1')).toBe('fb.taps.gate.archive.archive-1');
   expect(subjects.frameConsumer('ssd')).toBe('infer-ssd');
   expect(subjects.losslessFrameConsumer('ssd')).toBe('infer-lossless-ssd');
 });

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
-import type { DeliveryEnd } from '../../../native/contract.js';
+import type { DeliveryEnd } from '../../../../native/contract.js';
 import {
   Dispatcher,
   type Deliveries,
   type DispatcherOptions,
-} from '../../../services/ingest/dispatcher.js';
+} from '../../../../lib/bus/dispatcher.js';
 
 type Held = 'none' | 'held' | 'released' | 'gone';
 

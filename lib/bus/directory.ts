@@ -1,5 +1,5 @@
 import { chmod, mkdir, stat } from 'node:fs/promises';
-import { FramebusError, messageOf } from '../../lib/errors.js';
+import { FramebusError, messageOf } from '../errors.js';
 
 /** Group may enter (consumers of other users), others may not even look. */
 const MODE = 0o750;

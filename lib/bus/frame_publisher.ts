@@ -1,7 +1,7 @@
 import type { NatsConnection } from 'nats';
-import { encodeFrame, encodeResult } from '../../lib/messages.js';
-import { isConnected } from '../../lib/nats.js';
-import * as subjects from '../../lib/subjects.js';
+import { encodeFrame, encodeResult } from '../messages.js';
+import { isConnected } from '../nats.js';
+import * as subjects from '../subjects.js';
 import type { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { ResultMessage } from '#proto/framebus/result/v1/result.js';

@@ -1,5 +1,5 @@
 import type { DeliveryEnd } from '../../native/contract.js';
-import { INFER_GROUP, SINK_GROUP } from '../../lib/bus/route.js';
+import { INFER_GROUP, SINK_GROUP } from './route.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 
