@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "error.h"
+#include "memory_room.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -31,6 +32,8 @@ UniqueFd open_memfd(const std::string& name) {
 }
 
 void allocate(int fd, const std::string& name, size_t bytes) {
+  constexpr size_t kWorthALook = 1 << 20;
+  if (bytes >= kWorthALook) require_memory("memory " + name, bytes);
   int result = 0;
   do {
     result = ::fallocate(fd, 0, 0, static_cast<off_t>(bytes));
