@@ -1,6 +1,8 @@
 #include "bus_connection.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <string_view>
 #include <utility>
 
 #include "error.h"
@@ -11,11 +13,13 @@ namespace {
 
 constexpr int64_t kHelloTimeoutNs = 5'000'000'000;
 constexpr size_t kMaxAttachments = 1024;
+constexpr size_t kMaxAttachmentsOfOne = 8;  // To one pool, which needs one.
 
 PoolMessage describe(const FramePool& pool, const Lane& lane, uint64_t ticket) {
   auto message = epoch_message<PoolMessage>(pool.epoch(), ticket);
   message.slots = pool.options().slots;
   message.group = lane.group();
+  message.hold = lane.hold();
   message.slot_stride = pool.slot_stride();
   message.format = pool.options().format;
   message.layout = pool.options().layout;
@@ -25,10 +29,12 @@ PoolMessage describe(const FramePool& pool, const Lane& lane, uint64_t ticket) {
 
 }  // namespace
 
-BusConnection::BusConnection(UniqueFd fd, uint32_t peer_uid, std::string refusal)
+BusConnection::BusConnection(UniqueFd fd, uint32_t peer_uid, std::string refusal,
+                             const std::array<char, kTokenBytes>& token)
     : fd_(std::move(fd)),
       peer_uid_(peer_uid),
       refusal_(std::move(refusal)),
+      token_(token),
       hello_deadline_ns_(monotonic_ns() + kHelloTimeoutNs) {}
 
 void BusConnection::fail(const std::string& reason) {
@@ -65,24 +71,7 @@ BusConnection::Progress BusConnection::read(PoolDirectory& pools) {
 }
 
 Greeting BusConnection::greet(const Received& received) {
-  const auto hello = read_message<HelloMessage>(received.data.data(), received.bytes);
-  Greeting greeting{refusal_};
-  if (greeting.refusal.empty()) {
-    const auto name = hello ? field_text(hello->name) : std::nullopt;
-    const auto group = hello ? field_text(hello->group) : std::nullopt;
-    if (!hello || !name || !group || !is_bus_name(*name) || !is_bus_name(*group)) {
-      greeting.refusal = "malformed hello";
-    } else if (hello->version != kBusVersion) {
-      greeting.refusal = "it speaks version " + std::to_string(hello->version) +
-                         " of the bus protocol, this producer version " +
-                         std::to_string(kBusVersion) + "; run the same framebus on both sides";
-    } else if (hello->max_held == 0) {
-      greeting.refusal = "a consumer must be allowed to hold at least one frame";
-    } else {
-      name_ = *name;
-      group_ = *group;
-    }
-  }
+  Greeting greeting{refusal_.empty() ? refusal_of(received) : refusal_};
   if (greeting.refusal.empty()) {
     greeted_ = true;
     answer(WelcomeMessage{});
@@ -95,6 +84,30 @@ Greeting BusConnection::greet(const Received& received) {
   return greeting;
 }
 
+// Why the hello will not do, if it will not.
+std::string BusConnection::refusal_of(const Received& received) {
+  const auto version = hello_version(received.data.data(), received.bytes);
+  if (version && *version != kBusVersion) {
+    return "it speaks version " + std::to_string(*version) +
+           " of the bus protocol, this producer version " + std::to_string(kBusVersion) +
+           "; run the same framebus on both sides";
+  }
+  const auto hello = read_message<HelloMessage>(received.data.data(), received.bytes);
+  const auto name = hello ? field_text(hello->name) : std::nullopt;
+  const auto group = hello ? field_text(hello->group) : std::nullopt;
+  if (!hello || !name || !group || !is_bus_name(*name) || !is_bus_name(*group)) {
+    return "malformed hello";
+  }
+  constexpr std::array<char, kTokenBytes> kNone{};
+  if (token_ != kNone && !same_token(hello->token, token_)) {
+    return "wrong or missing token; set bus.token_file as the producer has it";
+  }
+  if (hello->max_held == 0) return "a consumer must be allowed to hold at least one frame";
+  name_ = *name;
+  group_ = *group;
+  return "";
+}
+
 void BusConnection::handle(const Received& received, PoolDirectory& pools) {
   const auto attach_to = read_message<AttachMessage>(received.data.data(), received.bytes);
   const auto drop_of = read_message<DropMessage>(received.data.data(), received.bytes);
@@ -103,42 +116,64 @@ void BusConnection::handle(const Received& received, PoolDirectory& pools) {
                                : std::nullopt;
   if (!epoch) return fail("malformed message");
   if (attach_to) {
-    attach(*epoch, attach_to->ticket, pools);
+    attach(*epoch, *attach_to, pools);
   } else {
     drop(drop_of->ticket);
   }
 }
 
-void BusConnection::attach(const std::string& epoch, uint64_t ticket, PoolDirectory& pools) {
-  if (attachments_.size() >= kMaxAttachments) return fail("it attaches too often");
+void BusConnection::attach(const std::string& epoch, const AttachMessage& message,
+                           PoolDirectory& pools) {
+  const uint64_t ticket = message.ticket;
+  const auto same = std::count_if(attachments_.begin(), attachments_.end(), [&](const auto& each) {
+    return each.second.pool->epoch() == epoch;
+  });
+  if (attachments_.size() >= kMaxAttachments ||
+      same >= static_cast<std::ptrdiff_t>(kMaxAttachmentsOfOne)) {
+    return fail("it attaches too often");
+  }
   if (attachments_.contains(ticket)) return fail("it attaches twice under one number");
   const std::shared_ptr<FramePool> pool = pools.find_pool(epoch);
   if (pool == nullptr) return answer(epoch_message<NoPoolMessage>(epoch, ticket));
   try {
-    const std::shared_ptr<const Lane> lane = pool->open_lane(group_);
+    const std::shared_ptr<Lane> lane =
+        pool->open_lane({name_, group_, peer_uid_, message.hold, message.min_hold});
     attachments_[ticket] = {.pool = pool, .lane = lane};
     std::vector<int> fds = {pool->fd(), lane->fd()};
     const std::vector<int> pixels = pool->memory().fds();
     fds.insert(fds.end(), pixels.begin(), pixels.end());
     answer(describe(*pool, *lane, ticket), fds);
+    lane->close_fd();  // A descriptor for each lane would be all that there are.
   } catch (const Error& error) {
-    fail(error.what());
+    if (std::string_view(error.code()) != "BUS_ADMISSION") return fail(error.what());
+    auto refused = epoch_message<RefusedAttachMessage>(epoch, ticket);
+    set_field(refused.reason, error.what());
+    answer(refused);
   }
 }
 
 void BusConnection::drop(uint64_t ticket) {
   const auto found = attachments_.find(ticket);
   if (found == attachments_.end()) return;
+  found->second.lane->fence(LaneFence::kEnded);  // Should it still lease, by mistake.
   found->second.pool->close_lane(found->second.lane);
   attachments_.erase(found);
 }
 
-void BusConnection::tick(const std::vector<std::string>& drained) {
-  if (!greeted_ && monotonic_ns() > hello_deadline_ns_) fail("no hello in time");
+void BusConnection::tick(const std::vector<std::string>& drained, int64_t lease_deadline_ns) {
+  const int64_t now_ns = monotonic_ns();
+  if (!greeted_ && now_ns > hello_deadline_ns_) fail("no hello in time");
   for (auto& [ticket, attachment] : attachments_) {
+    if (over()) return;
+    const auto misuse =
+        attachment.watch.look(*attachment.pool, *attachment.lane, now_ns, lease_deadline_ns);
+    if (misuse) {
+      revoked_ = true;
+      return fail(*misuse);
+    }
     const std::string& epoch = attachment.pool->epoch();
     attachment.drained |= std::find(drained.begin(), drained.end(), epoch) != drained.end();
-    if (!attachment.drained || attachment.told || over()) continue;
+    if (!attachment.drained || attachment.told) continue;
     // A full socket is a stopped consumer: it is told when it goes on.
     const SendResult result = send_message(fd_.get(), epoch_message<RetiredMessage>(epoch));
     attachment.told = result == SendResult::kSent;
@@ -146,14 +181,23 @@ void BusConnection::tick(const std::vector<std::string>& drained) {
   }
 }
 
-std::vector<HeldFrame> BusConnection::end() {
+std::vector<HeldFrame> BusConnection::end(bool fence) {
   std::vector<HeldFrame> held;
+  // All of them before the first one is dropped: a fence is of the whole consumer.
+  for (auto& [ticket, attachment] : attachments_) {
+    if (fence) attachment.lane->fence(revoked_ ? LaneFence::kRevoked : LaneFence::kEnded);
+  }
   for (auto& [ticket, attachment] : attachments_) {
     for (const HeldSlot& slot : attachment.pool->close_lane(attachment.lane)) {
       held.push_back({attachment.pool->epoch(), slot.slot, slot.generation});
     }
   }
   attachments_.clear();
+  if (revoked_ && fd_) {
+    FencedMessage message;
+    set_field(message.reason, end_reason_);
+    send_message(fd_.get(), message);  // If it cannot be told, it finds the fence at the end.
+  }
   fd_.reset();
   return held;
 }

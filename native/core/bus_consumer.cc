@@ -46,14 +46,16 @@ class SocketBusConsumer final : public BusConsumer, private LinkListener {
   std::variant<std::shared_ptr<SlotLease>, LeaseRefusal> lease(const std::string& epoch,
                                                                uint32_t slot,
                                                                uint64_t generation) override {
-    std::shared_ptr<PoolView> view;
-    {
-      const std::lock_guard lock(mutex_);
-      const auto found = pools_.find(epoch);
-      if (found == pools_.end()) return LeaseRefusal::kUnattached;
-      view = found->second.view;
-    }
+    const std::shared_ptr<PoolView> view = find_view(epoch);
+    if (view == nullptr) return LeaseRefusal::kUnattached;
     return view->lease(slot, generation);
+  }
+  uint32_t hold(const std::string& epoch) const override {
+    const std::shared_ptr<PoolView> view = find_view(epoch);
+    return view == nullptr ? 0 : view->hold();
+  }
+  void count_displaced(const std::string& epoch, uint32_t frames) override {
+    if (const auto view = find_view(epoch)) view->count_displaced(frames);
   }
 
   uint32_t held() const override {
@@ -70,7 +72,12 @@ class SocketBusConsumer final : public BusConsumer, private LinkListener {
  private:
   void pool_mapped(const std::string& producer, std::shared_ptr<PoolView> view) override;
   void pool_retired(const std::string& producer, const std::string& epoch) override;
-  void link_gone(const std::string& producer, const std::string& reason) override;
+  void link_gone(const std::string& producer, const LinkEnd& end) override;
+  std::shared_ptr<PoolView> find_view(const std::string& epoch) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = pools_.find(epoch);
+    return found == pools_.end() ? nullptr : found->second.view;
+  }
   bool attached(const std::string& epoch) const;
   std::shared_ptr<Door> door_to(const std::string& producer);
 
@@ -91,7 +98,9 @@ bool SocketBusConsumer::attached(const std::string& epoch) const {
   if (closed_) {
     throw Error("BUS_CLOSED", "frame bus consumer '" + options_.name + "': closed");
   }
-  return pools_.contains(epoch);
+  const auto found = pools_.find(epoch);
+  // One whose link is just going to end needs a new link.
+  return found != pools_.end() && found->second.view->fence() == LaneFence::kNone;
 }
 
 std::shared_ptr<Door> SocketBusConsumer::door_to(const std::string& producer) {
@@ -132,7 +141,8 @@ void SocketBusConsumer::pool_mapped(const std::string& producer, std::shared_ptr
   const std::lock_guard lock(mutex_);
   if (closed_) return;
   // The answer to an attach that had timed out may come after a later one's.
-  pools_.try_emplace(view->epoch(), AttachedPool{producer, view});
+  const auto [at, fresh] = pools_.try_emplace(view->epoch(), AttachedPool{producer, view});
+  if (!fresh && at->second.view->fence() != LaneFence::kNone) at->second = {producer, view};
 }
 
 void SocketBusConsumer::pool_retired(const std::string& producer, const std::string& epoch) {
@@ -142,8 +152,9 @@ void SocketBusConsumer::pool_retired(const std::string& producer, const std::str
   if (found != pools_.end() && found->second.producer == producer) unmapped = pools_.extract(found);
 }
 
-void SocketBusConsumer::link_gone(const std::string& producer, const std::string& reason) {
+void SocketBusConsumer::link_gone(const std::string& producer, const LinkEnd& end) {
   std::vector<AttachedPool> unmapped;  // Unmaps outside the lock.
+  DetachedEvent event{producer, end.reason, end.revoked};
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
@@ -156,7 +167,13 @@ void SocketBusConsumer::link_gone(const std::string& producer, const std::string
       }
     }
   }
-  listener_({producer, reason});
+  for (const AttachedPool& pool : unmapped) {
+    // The producer's last word got lost: this consumer had not read for long.
+    if (event.revoked || pool.view->fence() != LaneFence::kRevoked) continue;
+    event.revoked = true;
+    event.reason = "the producer has ended all leases of this consumer";
+  }
+  listener_(std::move(event));
 }
 
 void SocketBusConsumer::close() {
@@ -192,6 +209,12 @@ std::shared_ptr<BusConsumer> BusConsumer::create(const BusConsumerOptions& optio
     throw Error("BAD_OPTIONS", "frame bus consumer '" + options.name + "': maxHeld must be 1 to " +
                                    std::to_string(kMaxSlots));
   }
+  if (options.min_hold == 0 || options.min_hold > options.hold || options.hold > kMaxSlots) {
+    throw Error("BAD_OPTIONS", "frame bus consumer '" + options.name +
+                                   "': minHold must be 1 to hold, and hold at most " +
+                                   std::to_string(kMaxSlots));
+  }
+  token_field(options.token);  // Throws when it is too long.
   return std::make_shared<SocketBusConsumer>(options, std::move(listener));
 }
 

@@ -9,9 +9,10 @@
 //
 // Pixels of the other memory kinds lie elsewhere: see pool_memory.h.
 //
-// Lane (one memfd for each attached consumer and pool, written by that
-// consumer only): one lane word for each slot. A consumer that writes nonsense
-// there harms nobody's leases but its own.
+// Lane (one memfd for each attached consumer and pool): LaneHeader, then one
+// lane word for each slot. All but the header's fence is written by that
+// consumer only. Nonsense there harms nobody's leases but its own; the producer
+// never reads the fence.
 #pragma once
 
 #include <atomic>
@@ -58,8 +59,34 @@ constexpr size_t pool_bytes(uint32_t slots, size_t slot_stride) {
   return pool_data_offset(slots) + slots * slot_stride;
 }
 constexpr size_t control_bytes(uint32_t slots) { return pool_data_offset(slots); }
+
+// Why a consumer's leases in a lane are void; 0: they are not.
+enum class LaneFence : uint64_t {
+  kNone = 0,
+  kRevoked = 1,  // By the producer: a lease was too long, or there were too many.
+  kEnded = 2     // With the connection, for whatever reason.
+};
+
+// Cache lines of their own: the consumer reads the fence at each lease, and
+// nobody writes it but once. The counters are for people to see, all relaxed.
+struct LaneHeader {
+  alignas(64) std::atomic<uint64_t> fence;      // LaneFence; by the producer.
+  alignas(64) std::atomic<uint64_t> delivered;  // Frames that it leased; by the consumer, as
+  std::atomic<uint64_t> stale;                  // all that follow. Had gone when it wanted them.
+  std::atomic<uint64_t> quota;                  // Let go by because it held too many.
+  std::atomic<uint64_t> displaced;              // Let go by because newer ones came.
+  std::atomic<uint64_t> held;                   // Now.
+  std::atomic<uint64_t> held_most;
+};
+static_assert(sizeof(LaneHeader) == 128);
+
 constexpr size_t lane_bytes(uint32_t slots) {
-  return round_up(slots * sizeof(std::atomic<uint64_t>), kPageBytes);
+  return round_up(sizeof(LaneHeader) + slots * sizeof(std::atomic<uint64_t>), kPageBytes);
+}
+// In a mapped lane.
+inline LaneHeader& lane_header(uint8_t* lane) { return *reinterpret_cast<LaneHeader*>(lane); }
+inline std::atomic<uint64_t>& lane_word(uint8_t* lane, uint32_t slot) {
+  return reinterpret_cast<std::atomic<uint64_t>*>(lane + sizeof(LaneHeader))[slot];
 }
 
 // States of a slot. FREE -> WRITING -> PUBLISHED -> RECLAIMING -> FREE;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "error.h"
+
 namespace framebus {
 
 std::optional<BusMessageType> message_type(const void* data, size_t bytes) {
@@ -10,6 +12,34 @@ std::optional<BusMessageType> message_type(const void* data, size_t bytes) {
   std::memcpy(&head, data, sizeof(head));
   if (head.magic != kBusMagic) return std::nullopt;
   return head.type;
+}
+
+std::optional<uint32_t> hello_version(const void* data, size_t bytes) {
+  constexpr size_t kAt = offsetof(HelloMessage, version);
+  uint32_t version = 0;
+  if (bytes < kAt + sizeof(version) || message_type(data, bytes) != BusMessageType::kHello) {
+    return std::nullopt;
+  }
+  std::memcpy(&version, static_cast<const char*>(data) + kAt, sizeof(version));
+  return version;
+}
+
+std::array<char, kTokenBytes> token_field(std::string_view token) {
+  if (token.size() > kTokenBytes || token.find('\0') != std::string_view::npos) {
+    throw Error("BAD_OPTIONS", "frame bus token: it has at most " + std::to_string(kTokenBytes) +
+                                   " bytes, none of them zero");
+  }
+  std::array<char, kTokenBytes> field{};
+  token.copy(field.data(), field.size());
+  return field;
+}
+
+bool same_token(const std::array<char, kTokenBytes>& a, const std::array<char, kTokenBytes>& b) {
+  unsigned difference = 0;
+  for (size_t i = 0; i < kTokenBytes; ++i) {
+    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
+  }
+  return difference == 0;
 }
 
 bool is_epoch(std::string_view text) {
@@ -39,6 +69,7 @@ bool is_sane(const PoolMessage& pool) {
   if (pool.memory < MemoryKind::kShm || pool.memory > MemoryKind::kDmabuf) return false;
   if (pool.memory == MemoryKind::kDmabuf && pool.slots > kMaxDmabufSlots) return false;
   if (pool.group >= kMaxGroups && pool.group != kNoGroup) return false;
+  if (pool.hold == 0) return false;
   if (pool.slot_stride > kMaxStride || pool.layout.slot_bytes > pool.slot_stride) return false;
   const auto matrix = pool.format.matrix;
   const auto range = pool.format.range;

@@ -3,8 +3,9 @@
 // receives checks every field; see bus_message.cc.
 //
 //   consumer -> producer: Hello once; then Attach, Drop
-//   producer -> consumer: Welcome or Refused; then Pool (with two fds) or
-//                         NoPool for each Attach; Retired at any time
+//   producer -> consumer: Welcome or Refused; then Pool (with fds), NoPool or
+//                         RefusedAttach for each Attach; Retired at any time;
+//                         Fenced as its last word
 #pragma once
 
 #include <array>
@@ -22,9 +23,11 @@
 namespace framebus {
 
 constexpr uint32_t kBusMagic = 0x53554246;  // "FBUS"
-constexpr uint32_t kBusVersion = 2;
+constexpr uint32_t kBusVersion = 3;
 constexpr size_t kNameBytes = 68;  // 64, a terminating zero, and no padding after it.
+constexpr size_t kTokenBytes = 128;
 constexpr size_t kReasonBytes = 256;
+constexpr size_t kAdmissionBytes = 448;
 constexpr size_t kGpuUuidBytes = 16;
 constexpr size_t kIpcHandleBytes = 64;  // CUipcMemHandle.
 
@@ -36,7 +39,9 @@ enum class BusMessageType : uint32_t {
   kPool = 5,
   kNoPool = 6,
   kRetired = 7,
-  kDrop = 8
+  kDrop = 8,
+  kRefusedAttach = 9,
+  kFenced = 10
 };
 
 struct BusMessageHead {
@@ -47,10 +52,11 @@ struct BusMessageHead {
 struct HelloMessage {
   static constexpr auto kType = BusMessageType::kHello;
   BusMessageHead head{.type = kType};
-  uint32_t version = kBusVersion;
+  uint32_t version = kBusVersion;  // At this place in all versions, see hello_version().
   uint32_t max_held = 0;
   std::array<char, kNameBytes> name{};
   std::array<char, kNameBytes> group{};
+  std::array<char, kTokenBytes> token{};  // Filled up with zeros; not ended by one.
 };
 
 struct WelcomeMessage {
@@ -65,7 +71,14 @@ struct RefusedMessage {
   std::array<char, kReasonBytes> reason{};
 };
 
-// Attach, NoPool and Drop are about one mapping of a pool: the consumer numbers
+// The producer has ended the consumer's leases and closes the connection.
+struct FencedMessage {
+  static constexpr auto kType = BusMessageType::kFenced;
+  BusMessageHead head{.type = kType};
+  std::array<char, kReasonBytes> reason{};
+};
+
+// Attach, its answers and Drop are about one mapping of a pool: the consumer numbers
 // its attaches, and each has a lane of its own. Retired is about all of them.
 template <BusMessageType type>
 struct EpochMessage {
@@ -74,10 +87,26 @@ struct EpochMessage {
   std::array<char, kEpochDigits> epoch{};
   uint64_t ticket = 0;
 };
-using AttachMessage = EpochMessage<BusMessageType::kAttach>;
 using NoPoolMessage = EpochMessage<BusMessageType::kNoPool>;
 using RetiredMessage = EpochMessage<BusMessageType::kRetired>;
 using DropMessage = EpochMessage<BusMessageType::kDrop>;
+
+struct AttachMessage {
+  static constexpr auto kType = BusMessageType::kAttach;
+  BusMessageHead head{.type = kType};
+  std::array<char, kEpochDigits> epoch{};
+  uint64_t ticket = 0;
+  uint32_t hold = kMaxSlots;  // Frames that it wants to hold at once, at most …
+  uint32_t min_hold = 1;      // … and at least.
+};
+
+struct RefusedAttachMessage {
+  static constexpr auto kType = BusMessageType::kRefusedAttach;
+  BusMessageHead head{.type = kType};
+  std::array<char, kEpochDigits> epoch{};
+  uint64_t ticket = 0;
+  std::array<char, kAdmissionBytes> reason{};
+};
 
 // Comes with descriptors: the pool's memfd, the consumer's lane, then what the
 // memory kind needs, see pixel_fds().
@@ -92,7 +121,7 @@ struct PoolMessage {
   FrameFormat format;
   PlaneLayout layout;
   MemoryKind memory = MemoryKind::kShm;
-  uint32_t reserved = 0;
+  uint32_t hold = 1;                                  // Frames that the consumer may hold at once.
   uint64_t pixel_bytes = 0;                           // cuda: of the whole allocation.
   std::array<uint8_t, kGpuUuidBytes> gpu{};           // cuda: on which it lies.
   std::array<uint8_t, kIpcHandleBytes> ipc_handle{};  // cuda-ipc: instead of a descriptor.
@@ -107,7 +136,8 @@ constexpr size_t pixel_fds(const PoolMessage& pool) {
 
 // The largest message, and room to notice a longer one.
 constexpr size_t kMessageBytes = 512;
-static_assert(sizeof(RefusedMessage) <= kMessageBytes && sizeof(PoolMessage) <= kMessageBytes);
+static_assert(sizeof(HelloMessage) <= kMessageBytes && sizeof(PoolMessage) <= kMessageBytes);
+static_assert(sizeof(RefusedAttachMessage) <= kMessageBytes);
 
 // The type of a received datagram; nothing when it is no message of ours.
 std::optional<BusMessageType> message_type(const void* data, size_t bytes);
@@ -137,6 +167,14 @@ void set_field(std::array<char, bytes>& field, std::string_view text) {
   field.fill('\0');
   text.copy(field.data(), bytes - 1);
 }
+
+// The version of a hello, also of one that is longer or shorter than ours.
+std::optional<uint32_t> hello_version(const void* data, size_t bytes);
+
+// The token as it goes over the wire; throws BAD_OPTIONS when it is too long.
+std::array<char, kTokenBytes> token_field(std::string_view token);
+// In a time that does not depend on where they differ.
+bool same_token(const std::array<char, kTokenBytes>& a, const std::array<char, kTokenBytes>& b);
 
 // 32 lower-case hexadecimal digits.
 bool is_epoch(std::string_view text);

@@ -25,17 +25,29 @@ namespace {
 constexpr uint64_t kListenerKey = 0;
 constexpr uint64_t kWakeKey = 1;
 constexpr size_t kMaxConnections = 256;
-constexpr int kTickMs = 200;  // How soon a drained pool is noticed.
+// How often leases are looked at, and how soon a drained pool is noticed. A
+// lease ends at most two ticks after its deadline.
+constexpr uint32_t kTickMs = 200;
+constexpr uint32_t kLeastTickMs = 25;
+constexpr uint32_t kTicksOfDeadline = 20;
+constexpr size_t kMaxRevokedNames = 1024;
 constexpr int kMessagesAtOnce = 32;
 
 bool contains(const std::vector<uint32_t>& ids, uint32_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
+int64_t tick_ns_of(uint32_t lease_deadline_ms) {
+  const uint32_t fine = std::clamp(lease_deadline_ms / kTicksOfDeadline, kLeastTickMs, kTickMs);
+  return int64_t{lease_deadline_ms == 0 ? kTickMs : fine} * 1'000'000;
+}
+
 class SocketBusServer final : public BusServer, private PoolDirectory {
  public:
   SocketBusServer(const BusServerOptions& options, Listener listener)
       : options_(options),
+        token_(token_field(options.token)),
+        tick_ns_(tick_ns_of(options.lease_deadline_ms)),
         listener_(std::move(listener)),
         socket_(std::make_unique<BusListener>(
             options.directory, options.producer,
@@ -70,6 +82,8 @@ class SocketBusServer final : public BusServer, private PoolDirectory {
     const std::lock_guard lock(mutex_);
     return consumers_;
   }
+
+  std::vector<PoolState> pools() const override;
 
   void close() override {
     {
@@ -106,16 +120,19 @@ class SocketBusServer final : public BusServer, private PoolDirectory {
   }
 
   void serve();
-  int timeout_ms() const;
+  int timeout_ms(int64_t next_tick_ns) const;
   void accept_all();
   void admit(UniqueFd fd);
   void read_from(uint64_t key);
   void tick();
   void drop(uint64_t key);
   void count(const std::string& group, int change);
+  void count_revoked(const BusConnection& connection);
   void report(const BusConnection& connection, const Greeting& greeting);
 
   const BusServerOptions options_;
+  const std::array<char, kTokenBytes> token_;
+  const int64_t tick_ns_;
   const Listener listener_;
   std::unique_ptr<BusListener> socket_;
   UniqueFd epoll_;
@@ -126,6 +143,7 @@ class SocketBusServer final : public BusServer, private PoolDirectory {
   bool closing_ = false;
   std::map<std::string, std::shared_ptr<FramePool>> pools_;
   std::map<std::string, uint32_t> consumers_;
+  std::map<std::pair<std::string, std::string>, uint64_t> revoked_;  // By consumer and group.
 
   // Of the server's thread alone.
   std::map<uint64_t, std::unique_ptr<BusConnection>> connections_;
@@ -139,8 +157,8 @@ void SocketBusServer::serve() {
   std::array<epoll_event, 32> events{};
   int64_t next_tick_ns = monotonic_ns();
   while (!closing()) {
-    const int ready =
-        ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_ms());
+    const int ready = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
+                                   timeout_ms(next_tick_ns));
     for (int i = 0; i < ready; ++i) {
       const uint64_t key = events[static_cast<size_t>(i)].data.u64;
       if (key == kListenerKey) {
@@ -154,19 +172,44 @@ void SocketBusServer::serve() {
     }
     if (monotonic_ns() >= next_tick_ns) {
       tick();
-      next_tick_ns = monotonic_ns() + int64_t{kTickMs} * 1'000'000;
+      next_tick_ns = monotonic_ns() + tick_ns_;
     }
   }
-  for (auto& [key, connection] : connections_) connection->end();
+  // Not fenced: nobody writes into the pools of a producer that ends.
+  for (auto& [key, connection] : connections_) connection->end(false);
   connections_.clear();
   const std::lock_guard lock(mutex_);
   pools_.clear();
   consumers_.clear();
 }
 
-int SocketBusServer::timeout_ms() const {
-  const std::lock_guard lock(mutex_);
-  return pools_.empty() && connections_.empty() ? -1 : kTickMs;
+int SocketBusServer::timeout_ms(int64_t next_tick_ns) const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (pools_.empty() && connections_.empty()) return -1;
+  }
+  const int64_t left_ns = next_tick_ns - monotonic_ns();
+  return left_ns <= 0 ? 0 : static_cast<int>((left_ns + 999'999) / 1'000'000);
+}
+
+std::vector<PoolState> SocketBusServer::pools() const {
+  std::map<std::string, std::shared_ptr<FramePool>> pools;
+  decltype(revoked_) revoked;
+  {
+    const std::lock_guard lock(mutex_);
+    pools = pools_;
+    revoked = revoked_;
+  }
+  std::vector<PoolState> states;
+  for (const auto& [epoch, pool] : pools) {
+    PoolState state = pool->state();
+    for (ConsumerState& consumer : state.consumers) {
+      const auto found = revoked.find({consumer.consumer, consumer.group});
+      if (found != revoked.end()) consumer.revoked = found->second;
+    }
+    states.push_back(std::move(state));
+  }
+  return states;
 }
 
 void SocketBusServer::accept_all() {
@@ -205,7 +248,8 @@ void SocketBusServer::admit(UniqueFd fd) {
   if (connections_.size() >= 2 * kMaxConnections) return;
   const uint64_t key = ++last_key_;
   watch(fd.get(), key);
-  connections_.emplace(key, std::make_unique<BusConnection>(std::move(fd), peer.uid, refusal));
+  connections_.emplace(key,
+                       std::make_unique<BusConnection>(std::move(fd), peer.uid, refusal, token_));
 }
 
 void SocketBusServer::read_from(uint64_t key) {
@@ -234,7 +278,8 @@ void SocketBusServer::report(const BusConnection& connection, const Greeting& gr
   listener_(std::move(event));
 }
 
-// Ends connections that never said hello, and tells consumers of drained pools.
+// Ends connections that never said hello or that misuse their leases, and tells
+// consumers of drained pools.
 void SocketBusServer::tick() {
   std::vector<std::string> drained;
   std::map<std::string, std::shared_ptr<FramePool>> pools;
@@ -251,7 +296,7 @@ void SocketBusServer::tick() {
   }
   std::vector<uint64_t> over;
   for (auto& [key, connection] : connections_) {
-    connection->tick(drained);
+    connection->tick(drained, int64_t{options_.lease_deadline_ms} * 1'000'000);
     if (connection->over()) over.push_back(key);
   }
   for (const uint64_t key : over) drop(key);
@@ -260,9 +305,12 @@ void SocketBusServer::tick() {
 void SocketBusServer::drop(uint64_t key) {
   const auto node = connections_.extract(key);
   BusConnection& connection = *node.mapped();
-  std::vector<HeldFrame> held = connection.end();  // Closes the socket, which epoll notices.
+  // Fenced whatever the reason: a consumer that lives, and has lost its
+  // connection only, must not go on with leases that are returned here.
+  std::vector<HeldFrame> held = connection.end(true);  // Closes the socket, which epoll notices.
   if (!connection.greeted()) return;
   count(connection.group(), -1);
+  if (connection.revoked()) count_revoked(connection);
   BusServerEvent event;
   event.type = BusServerEvent::Type::kDetached;
   event.consumer = connection.name();
@@ -270,6 +318,7 @@ void SocketBusServer::drop(uint64_t key) {
   event.peer_uid = connection.peer_uid();
   event.reason = connection.end_reason();
   event.held = std::move(held);
+  event.revoked = connection.revoked();
   listener_(std::move(event));
 }
 
@@ -278,6 +327,12 @@ void SocketBusServer::count(const std::string& group, int change) {
   uint32_t& consumers = consumers_[group];
   consumers = static_cast<uint32_t>(static_cast<int>(consumers) + change);
   if (consumers == 0) consumers_.erase(group);
+}
+
+void SocketBusServer::count_revoked(const BusConnection& connection) {
+  const std::lock_guard lock(mutex_);
+  if (revoked_.size() >= kMaxRevokedNames) revoked_.erase(revoked_.begin());
+  ++revoked_[{connection.name(), connection.group()}];
 }
 
 }  // namespace

@@ -39,6 +39,7 @@ struct BusServerEvent {
   uint32_t peer_uid = 0;
   std::string reason;
   std::vector<HeldFrame> held;
+  bool revoked = false;
 };
 
 // Thread-safe. One thread of its own; nothing here waits for a consumer.
@@ -47,7 +48,7 @@ class BusServer {
   // Called on the server's thread, without locks held; never after close().
   using Listener = std::function<void(BusServerEvent event)>;
 
-  // Throws Error (BUS_DIRECTORY, BUS_IN_USE).
+  // Throws Error (BAD_OPTIONS, BUS_DIRECTORY, BUS_IN_USE).
   static std::shared_ptr<BusServer> create(const BusServerOptions& options, Listener listener);
   virtual ~BusServer() = default;
 
@@ -56,6 +57,8 @@ class BusServer {
   virtual void add_pool(std::shared_ptr<FramePool> pool) = 0;
   // Consumers attached now, by group.
   virtual std::map<std::string, uint32_t> consumers() const = 0;
+  // Pools on offer, and who is attached to them.
+  virtual std::vector<PoolState> pools() const = 0;
   // Disconnects everybody, removes the socket. Idempotent.
   virtual void close() = 0;
 };

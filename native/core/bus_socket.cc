@@ -135,7 +135,10 @@ Received receive(int fd, bool accept_fds) {
   if (got > 0) {
     received.status = Received::Status::kMessage;
     received.bytes = static_cast<size_t>(got);
-    if ((message.msg_flags & MSG_TRUNC) != 0) received.bytes = kMessageBytes + 1;
+    received.lost_fds = (message.msg_flags & MSG_CTRUNC) != 0;
+    if ((message.msg_flags & MSG_TRUNC) != 0 || received.lost_fds) {
+      received.bytes = kMessageBytes + 1;
+    }
   } else {
     received.status = Received::Status::kGone;
   }

@@ -57,11 +57,14 @@ struct Received {
   enum class Status { kMessage, kNothing, kGone };
   Status status = Status::kNothing;
   alignas(8) std::array<char, kMessageBytes> data;
-  size_t bytes = 0;
+  size_t bytes = 0;           // More than a message has when it is malformed.
   std::vector<UniqueFd> fds;  // Close-on-exec.
+  // Descriptors came that were not wanted, or for which this process has no room.
+  bool lost_fds = false;
 };
 
-// `accept_fds`: without it the kernel discards descriptors that the peer sends.
+// `accept_fds`: without it the kernel discards descriptors that the peer sends,
+// and the message counts as malformed.
 Received receive(int fd, bool accept_fds);
 
 }  // namespace framebus

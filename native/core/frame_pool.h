@@ -11,12 +11,14 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "frame_pool_options.h"
 #include "frame_view.h"
-#include "memfd.h"
+#include "lane.h"
 #include "pool_memory.h"
+#include "pool_state.h"
+#include "route.h"
 
 namespace framebus {
 
@@ -24,54 +26,10 @@ namespace framebus {
 enum class DeliveryEnd { kClosed, kTaken, kUndecided, kGone };
 enum class Delivery { kNone, kHeld, kReleased, kGone };
 
-// A consumer group on a stream's route.
-struct RouteGroup {
-  // Also from a name alone: the smallest hold.
-  RouteGroup(const char* group) : name(group) {}
-  RouteGroup(std::string group, uint32_t frames = 1) : name(std::move(group)), hold(frames) {}
-  std::string name;
-  uint32_t hold = 1;  // Frames of the pool that its members may hold at once, together.
-};
-
-struct FramePoolOptions {
-  std::string stream_id;
-  FrameFormat format;
-  PlaneLayout layout;
-  MemoryKind memory = MemoryKind::kShm;
-  uint32_t slots = 0;
-  // Slots that consumers may hold together; the others are for whoever writes
-  // (a decoder keeps reference frames). 0: all but one.
-  uint32_t capacity = 0;
-  std::vector<RouteGroup> groups;  // At most 8; the stream's route.
-};
-
-struct SlotCounts {
-  uint32_t free = 0;
-  uint32_t writing = 0;  // Or kept by a decoder after it was reclaimed.
-  uint32_t published = 0;
-};
-
 // A slot that a consumer had leased.
 struct HeldSlot {
   uint32_t slot = 0;
   uint64_t generation = 0;
-};
-
-// One consumer's leases on one pool. Made and ended by the bus server; the
-// consumer maps the same memory and is the only one to write to it.
-class Lane {
- public:
-  Lane(Memfd memory, uint32_t group) : memory_(std::move(memory)), group_(group) {}
-  int fd() const { return memory_.fd.get(); }
-  uint32_t group() const { return group_; }
-  uint64_t word(uint32_t slot) const { return words()[slot].load(std::memory_order_seq_cst); }
-
- private:
-  const std::atomic<uint64_t>* words() const {
-    return reinterpret_cast<const std::atomic<uint64_t>*>(memory_.mapping.data());
-  }
-  Memfd memory_;
-  uint32_t group_;  // Index on the pool's route, or kNoGroup.
 };
 
 // Thread-safe. Shared between the decode pipeline (which fills slots), the bus
@@ -85,6 +43,7 @@ class FramePool {
 
   virtual const std::string& epoch() const = 0;  // 32 hex digits.
   virtual uint64_t created_unix_ns() const = 0;  // Strictly increasing in a process.
+  // As checked(): the capacity is filled in.
   virtual const FramePoolOptions& options() const = 0;
 
   // Start of a slot's pixels for the CPU; owned by the pool, 64-byte aligned.
@@ -98,11 +57,12 @@ class FramePool {
   virtual std::optional<uint32_t> acquire() = 0;
   // Like acquire; with none reclaimable, takes the oldest published slot that
   // nobody leases although deliveries of it are pending (drop-oldest). They
-  // end as kClosed, and the displaced hook is told.
+  // end as kClosed, and the displaced hook is told. Never one that a decoder
+  // keeps: its frame would be lost, and no slot won.
   virtual std::optional<uint32_t> acquire_displacing() = 0;
   // Called without locks held, by the thread that displaces.
   virtual void set_displaced_hook(std::function<void(HeldSlot displaced)> hook) = 0;
-  // WRITING -> PUBLISHED; all groups pending. Returns the generation.
+  // WRITING -> PUBLISHED; all open groups pending. Returns the generation.
   virtual uint64_t publish(uint32_t slot) = 0;
   // WRITING -> FREE: nothing was written, or a decoder gave the slot back.
   virtual void discard(uint32_t slot) = 0;
@@ -113,13 +73,25 @@ class FramePool {
   // without locks held.
   virtual void set_reclaim_hook(std::function<void(uint32_t slot)> hook) = 0;
   virtual void finish_reclaim(uint32_t slot) = 0;
+  // Whether a decoder reads the slot, so that its reclaim would not free it at once.
+  virtual void set_kept(uint32_t slot, bool kept) = 0;
 
-  // See Source.endDelivery and Source.delivery in contract.ts.
+  // Puts a group on the route of all frames published from now on; those before
+  // are not for it. Opens what is open already again only to raise its hold.
+  // Throws BUS_ADMISSION when so many frames are not to be had, or no place is.
+  virtual void open_group(const RouteGroup& group) = 0;
+  // Ends all deliveries to it. Unknown names are ignored.
+  virtual void close_group(const std::string& group) = 0;
+
+  // See Source.endDelivery and Source.delivery in contract.ts. kGone, too, for a
+  // group that is not, or no longer, on the route.
   virtual DeliveryEnd end_delivery(uint32_t slot, uint64_t generation,
                                    const std::string& group) = 0;
   virtual Delivery delivery(uint32_t slot, uint64_t generation, const std::string& group) const = 0;
 
   virtual SlotCounts counts() const = 0;
+  // All but how often consumers were revoked, which the pool does not know.
+  virtual PoolState state() const = 0;
 
   // Ends every pending delivery of every published slot: nobody can take a
   // lease any more. For a producer that closes.
@@ -136,11 +108,13 @@ class FramePool {
   // For the bus server: the memfd that a consumer maps, and its lanes.
   virtual int fd() const = 0;
   virtual size_t slot_stride() const = 0;
-  // Throws NO_SPACE, BUS_MEMORY.
-  virtual std::shared_ptr<const Lane> open_lane(const std::string& group) = 0;
-  // The consumer is gone: its leases are returned, exactly those; a delivery
-  // that it had taken and let go stays taken. Returns what it still held.
-  virtual std::vector<HeldSlot> close_lane(const std::shared_ptr<const Lane>& lane) = 0;
+  // Throws BUS_ADMISSION (with the numbers), NO_SPACE, BUS_MEMORY.
+  virtual std::shared_ptr<Lane> open_lane(const LaneRequest& request) = 0;
+  // What the consumer leases now, also what it has not confirmed yet.
+  virtual void leased(const Lane& lane, std::vector<HeldSlot>& slots) const = 0;
+  // The consumer is gone, or fenced: its leases are returned, exactly those; a
+  // delivery that it had taken and let go stays taken. Returns what it still held.
+  virtual std::vector<HeldSlot> close_lane(const std::shared_ptr<Lane>& lane) = 0;
 };
 
 }  // namespace framebus

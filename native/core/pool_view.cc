@@ -48,7 +48,9 @@ FrameView SlotLease::device() const {
   return view_at(format(), layout(), reinterpret_cast<const uint8_t*>(address));
 }
 
-bool SlotLease::valid() const { return still_holds(pool_->slot_word(slot_), generation_); }
+bool SlotLease::valid() const {
+  return still_holds(pool_->slot_word(slot_), pool_->header().fence, generation_);
+}
 const std::string& SlotLease::epoch() const { return pool_->epoch_; }
 const FrameFormat& SlotLease::format() const { return pool_->description_.format; }
 const PlaneLayout& SlotLease::layout() const { return pool_->description_.layout; }
@@ -97,28 +99,58 @@ const std::atomic<uint64_t>& PoolView::slot_word(uint32_t slot) const {
   return reinterpret_cast<const SlotLine*>(control_.data() + kPageBytes)[slot].word;
 }
 
-std::atomic<uint64_t>& PoolView::lane_word(uint32_t slot) const {
-  return reinterpret_cast<std::atomic<uint64_t>*>(lane_.data())[slot];
+namespace {
+
+// One writer at a time: no need for a locked instruction.
+void count(std::atomic<uint64_t>& counter, uint64_t more = 1) {
+  counter.store(counter.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
 }
+
+}  // namespace
 
 std::variant<std::shared_ptr<SlotLease>, LeaseRefusal> PoolView::lease(uint32_t slot,
                                                                        uint64_t generation) {
-  if (slot >= description_.slots) return LeaseRefusal::kStale;
   const std::lock_guard lock(mutex_);
+  const std::optional<LeaseRefusal> refusal = take_slot(slot, generation);
+  if (!refusal) return std::make_shared<SlotLease>(shared_from_this(), slot, generation);
+  if (*refusal == LeaseRefusal::kStale) count(header().stale);
+  if (*refusal == LeaseRefusal::kQuota) count(header().quota);
+  return *refusal;
+}
+
+std::optional<LeaseRefusal> PoolView::take_slot(uint32_t slot, uint64_t generation) {
+  if (fence() != LaneFence::kNone) return LeaseRefusal::kUnattached;
+  if (slot >= description_.slots) return LeaseRefusal::kStale;
   Local& local = local_[slot];
-  if (local.leases > 0 && local.generation != generation) return LeaseRefusal::kStale;
+  const bool first = local.leases == 0;
+  if (!first && local.generation != generation) return LeaseRefusal::kStale;
+  if (first && held_ >= description_.hold) return LeaseRefusal::kQuota;
   if (link_->held.fetch_add(1) >= link_->max_held) {
     --link_->held;
     return LeaseRefusal::kQuota;
   }
-  if (local.leases == 0 &&
-      take(slot_word(slot), lane_word(slot), generation, description_.group) == Take::kStale) {
-    --link_->held;
-    return LeaseRefusal::kStale;
+  if (first) {
+    const Take taken =
+        take(slot_word(slot), word(slot), header().fence, generation, description_.group);
+    if (taken != Take::kHeld) {
+      --link_->held;
+      return taken == Take::kFenced ? LeaseRefusal::kUnattached : LeaseRefusal::kStale;
+    }
+    ++held_;
+    count(header().delivered);
+    header().held.store(held_, std::memory_order_relaxed);
+    if (held_ > header().held_most.load(std::memory_order_relaxed)) {
+      header().held_most.store(held_, std::memory_order_relaxed);
+    }
   }
   local.generation = generation;
   ++local.leases;
-  return std::make_shared<SlotLease>(shared_from_this(), slot, generation);
+  return std::nullopt;
+}
+
+void PoolView::count_displaced(uint32_t frames) {
+  const std::lock_guard lock(mutex_);
+  count(header().displaced, frames);
 }
 
 void PoolView::end(uint32_t slot) {
@@ -126,7 +158,10 @@ void PoolView::end(uint32_t slot) {
   Local& local = local_[slot];
   --local.leases;
   --link_->held;
-  if (local.leases == 0) let_go(lane_word(slot), local.generation);
+  if (local.leases > 0) return;
+  let_go(word(slot), local.generation);
+  --held_;
+  header().held.store(held_, std::memory_order_relaxed);
 }
 
 }  // namespace framebus

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <variant>
@@ -77,6 +78,14 @@ class PoolView : public std::enable_shared_from_this<PoolView> {
   std::variant<std::shared_ptr<SlotLease>, LeaseRefusal> lease(uint32_t slot, uint64_t generation);
 
   const std::string& epoch() const { return epoch_; }
+  // Frames that may be held at once, as granted.
+  uint32_t hold() const { return description_.hold; }
+  // Whether, and why, the producer has ended all leases on this pool.
+  LaneFence fence() const {
+    return static_cast<LaneFence>(header().fence.load(std::memory_order_seq_cst));
+  }
+  // Frames that the caller has let go by for newer ones.
+  void count_displaced(uint32_t frames);
 
  private:
   friend class SlotLease;
@@ -85,8 +94,10 @@ class PoolView : public std::enable_shared_from_this<PoolView> {
     uint32_t leases = 0;  // Of this process, all on `generation`.
   };
 
+  std::optional<LeaseRefusal> take_slot(uint32_t slot, uint64_t generation);
   const std::atomic<uint64_t>& slot_word(uint32_t slot) const;
-  std::atomic<uint64_t>& lane_word(uint32_t slot) const;
+  std::atomic<uint64_t>& word(uint32_t slot) const { return lane_word(lane_.data(), slot); }
+  LaneHeader& header() const { return lane_header(lane_.data()); }
   void end(uint32_t slot);
 
   const std::shared_ptr<LinkState> link_;
@@ -97,6 +108,7 @@ class PoolView : public std::enable_shared_from_this<PoolView> {
   const std::unique_ptr<PoolMapping> pixels_;
   std::mutex mutex_;  // Local leases and the lane.
   std::vector<Local> local_;
+  uint32_t held_ = 0;  // Slots with leases.
 };
 
 }  // namespace framebus

@@ -24,6 +24,8 @@ ProducerLink::ProducerLink(const BusConsumerOptions& options, std::string produc
                            LinkListener& listener)
     : producer_(std::move(producer)),
       stop_fd_(stop_fd),
+      hold_(options.hold),
+      min_hold_(options.min_hold),
       listener_(listener),
       state_(std::make_shared<LinkState>()) {
   state_->max_held = options.max_held;
@@ -69,6 +71,7 @@ void ProducerLink::greet(const BusConsumerOptions& options) {
   hello.max_held = options.max_held;
   set_field(hello.name, options.name);
   set_field(hello.group, options.group);
+  hello.token = token_field(options.token);
   if (send_message(state_->socket.get(), hello) != SendResult::kSent) {
     unreachable("connection lost");
   }
@@ -100,8 +103,10 @@ void ProducerLink::attach(const std::string& epoch) {
     asked_[ticket] = epoch;
     Answer& pending = waiting_[ticket];
     lock.unlock();
-    const SendResult sent =
-        send_message(state_->socket.get(), epoch_message<AttachMessage>(epoch, ticket));
+    auto message = epoch_message<AttachMessage>(epoch, ticket);
+    message.hold = hold_;
+    message.min_hold = min_hold_;
+    const SendResult sent = send_message(state_->socket.get(), message);
     lock.lock();
     if (sent != SendResult::kFull) {
       answered_.wait_for(lock, kTimeout, [&] { return stopped_ || gone_ || pending.there; });
@@ -114,7 +119,7 @@ void ProducerLink::attach(const std::string& epoch) {
       unreachable("no answer within " + std::to_string(kTimeout.count()) + " ms");
     }
   }
-  if (gone_) unreachable(*gone_);
+  if (gone_) unreachable(gone_->reason);
   throw Error("BUS_CLOSED", "frame bus consumer: closed");
 }
 
@@ -139,12 +144,14 @@ void ProducerLink::answer(uint64_t ticket, std::optional<Error> failure) {
 // The link's thread.
 void ProducerLink::listen() {
   std::array<pollfd, 2> watched{{{state_->socket.get(), POLLIN, 0}, {stop_fd_, POLLIN, 0}}};
-  std::optional<std::string> over;
+  std::optional<LinkEnd> over;
   while (!over) {
     if (::poll(watched.data(), watched.size(), -1) < 0) continue;  // EINTR.
     if (watched[1].revents != 0) break;
     Received received = receive(state_->socket.get(), true);
-    if (received.status == Received::Status::kGone) over = "connection closed by the producer";
+    if (received.status == Received::Status::kGone) {
+      over = LinkEnd{"connection closed by the producer"};
+    }
     if (received.status == Received::Status::kMessage) over = handle(received);
   }
   {
@@ -160,39 +167,61 @@ void ProducerLink::listen() {
 }
 
 // Why the link must end, if it must.
-std::optional<std::string> ProducerLink::handle(Received& received) {
+std::optional<LinkEnd> ProducerLink::handle(Received& received) {
   const void* const data = received.data.data();
-  const auto epoch_of = [](const auto& message) { return epoch_text(message.epoch); };
+  if (received.lost_fds) return LinkEnd{"no file descriptors left for the memory of a pool"};
   if (const auto pool = read_message<PoolMessage>(data, received.bytes)) {
-    const auto epoch = epoch_of(*pool);
-    if (!epoch || !is_sane(*pool) || received.fds.size() != 2 + pixel_fds(*pool)) {
-      return "malformed pool message";
-    }
-    if (!was_asked(pool->ticket, *epoch)) return "it offers a pool that it was not asked for";
-    try {
-      listener_.pool_mapped(producer_, PoolView::map(state_, *pool, received.fds));
-      answer(pool->ticket, std::nullopt);
-    } catch (const Error& error) {
-      answer(pool->ticket,
-             Error(error.code(), "frame bus producer '" + producer_ + "': " + error.what()));
-    }
-    return std::nullopt;
+    return handle_pool(*pool, received.fds);
   }
   if (const auto none = read_message<NoPoolMessage>(data, received.bytes)) {
-    const auto epoch = epoch_of(*none);
-    if (!epoch || !was_asked(none->ticket, *epoch)) return "malformed message";
-    answer(none->ticket,
-           Error("BUS_EPOCH_GONE", "frame bus producer '" + producer_ + "': it has no pool " +
-                                       *epoch + " (any more)"));
-    return std::nullopt;
+    const auto epoch = epoch_text(none->epoch);
+    return refuse(
+        none->ticket, epoch,
+        Error("BUS_EPOCH_GONE", "frame bus producer '" + producer_ + "': it has no pool " +
+                                    epoch.value_or("") + " (any more)"));
+  }
+  if (const auto refused = read_message<RefusedAttachMessage>(data, received.bytes)) {
+    const std::string why = field_text(refused->reason).value_or("no reason given");
+    return refuse(refused->ticket, epoch_text(refused->epoch),
+                  Error("BUS_ADMISSION", "frame bus producer '" + producer_ + "': " + why));
   }
   if (const auto retired = read_message<RetiredMessage>(data, received.bytes)) {
-    const auto epoch = epoch_of(*retired);
-    if (!epoch) return "malformed message";
+    const auto epoch = epoch_text(retired->epoch);
+    if (!epoch) return LinkEnd{"malformed message"};
     listener_.pool_retired(producer_, *epoch);
     return std::nullopt;
   }
-  return "malformed message";
+  if (const auto fenced = read_message<FencedMessage>(data, received.bytes)) {
+    return LinkEnd{field_text(fenced->reason).value_or("no reason given"), true};
+  }
+  return LinkEnd{"malformed message"};
+}
+
+std::optional<LinkEnd> ProducerLink::handle_pool(const PoolMessage& pool,
+                                                 const std::vector<UniqueFd>& fds) {
+  const auto epoch = epoch_text(pool.epoch);
+  if (!epoch || !is_sane(pool) || fds.size() != 2 + pixel_fds(pool)) {
+    return LinkEnd{"malformed pool message"};
+  }
+  if (!was_asked(pool.ticket, *epoch)) {
+    return LinkEnd{"it offers a pool that it was not asked for"};
+  }
+  try {
+    listener_.pool_mapped(producer_, PoolView::map(state_, pool, fds));
+    answer(pool.ticket, std::nullopt);
+  } catch (const Error& error) {
+    answer(pool.ticket,
+           Error(error.code(), "frame bus producer '" + producer_ + "': " + error.what()));
+  }
+  return std::nullopt;
+}
+
+std::optional<LinkEnd> ProducerLink::refuse(uint64_t ticket,
+                                            const std::optional<std::string>& epoch,
+                                            const Error& error) {
+  if (!epoch || !was_asked(ticket, *epoch)) return LinkEnd{"malformed message"};
+  answer(ticket, error);
+  return std::nullopt;
 }
 
 }  // namespace framebus

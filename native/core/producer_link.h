@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "bus_consumer.h"
 #include "bus_message.h"
@@ -19,13 +20,19 @@
 
 namespace framebus {
 
+// Why a link is over.
+struct LinkEnd {
+  std::string reason;
+  bool revoked = false;  // The producer has said so.
+};
+
 // Told from the link's thread, without locks held.
 class LinkListener {
  public:
   virtual void pool_mapped(const std::string& producer, std::shared_ptr<PoolView> pool) = 0;
   virtual void pool_retired(const std::string& producer, const std::string& epoch) = 0;
   // The connection ended by the producer's doing. The last call.
-  virtual void link_gone(const std::string& producer, const std::string& reason) = 0;
+  virtual void link_gone(const std::string& producer, const LinkEnd& end) = 0;
 
  protected:
   ~LinkListener() = default;
@@ -44,7 +51,8 @@ class ProducerLink {
   ProducerLink& operator=(const ProducerLink&) = delete;
 
   // Has the pool mapped; waits for a few seconds at most. Throws
-  // BUS_UNREACHABLE, BUS_EPOCH_GONE, BUS_MEMORY, BUS_CLOSED.
+  // BUS_UNREACHABLE, BUS_ADMISSION, BUS_EPOCH_GONE, BUS_MEMORY,
+  // MEMORY_UNSUPPORTED, BUS_CLOSED.
   void attach(const std::string& epoch);
   bool gone() const;
   const std::shared_ptr<LinkState>& state() const { return state_; }
@@ -55,12 +63,17 @@ class ProducerLink {
   void wait_readable(std::chrono::milliseconds timeout);
   [[noreturn]] void unreachable(const std::string& why) const;
   void listen();
-  std::optional<std::string> handle(Received& received);
+  std::optional<LinkEnd> handle(Received& received);
+  std::optional<LinkEnd> handle_pool(const PoolMessage& pool, const std::vector<UniqueFd>& fds);
+  std::optional<LinkEnd> refuse(uint64_t ticket, const std::optional<std::string>& epoch,
+                                const Error& error);
   bool was_asked(uint64_t ticket, const std::string& epoch);
   void answer(uint64_t ticket, std::optional<Error> failure);
 
   const std::string producer_;
   const int stop_fd_;  // Borrowed.
+  const uint32_t hold_;
+  const uint32_t min_hold_;
   LinkListener& listener_;
   const std::shared_ptr<LinkState> state_;
 
@@ -74,7 +87,7 @@ class ProducerLink {
   std::map<uint64_t, Answer> waiting_;
   std::map<uint64_t, std::string> asked_;  // Epochs not answered yet, by ticket.
   uint64_t last_ticket_ = 0;
-  std::optional<std::string> gone_;  // Why.
+  std::optional<LinkEnd> gone_;
   bool stopped_ = false;
 
   std::jthread thread_;

@@ -18,6 +18,22 @@
 // stores the lane word after they were read and the scan loads it before they
 // are overwritten.
 //
+// The fence ends all leases of one consumer that lives, whatever it is doing:
+//
+//   producer: fence := set                  consumer: lane := HELD(g)
+//             read the lane, then never               read fence
+//             look at it again                        set: back out
+//
+// Dekker again, seq_cst again: a lease that the consumer takes for confirmed is
+// one that the producer has seen and reports as taken away. It is void all the
+// same, and still_holds() says so: it reads the fence after the pixels, which
+// the producer overwrites only after it has set the fence (its seq_cst load of
+// the lane, and the pool's mutex on the way to whoever writes, keep the writing
+// behind it). So whoever has read an overwritten byte finds the fence set, also
+// a process that was stopped for a week between any two instructions. The
+// slot's generation stays what it is: others may lease the same frame, and
+// their leases stay good.
+//
 // native/model/slot_protocol.pml is this protocol for a model checker.
 #pragma once
 
@@ -30,13 +46,13 @@
 
 namespace framebus {
 
-enum class Take { kHeld, kStale };
+enum class Take { kHeld, kStale, kFenced };
 
 // Consumer: leases `generation` of a slot, or leaves the lane as it was. The
 // caller serialises its own calls for one lane word. An older generation never
 // touches the lane: RELEASED of the current one must stay readable.
 inline Take take(const std::atomic<uint64_t>& slot, std::atomic<uint64_t>& lane,
-                 uint64_t generation, uint32_t group) {
+                 const std::atomic<uint64_t>& fence, uint64_t generation, uint32_t group) {
   constexpr int kPatience = 256;  // Yields while the producer scans: it may have been preempted.
   const uint64_t before = lane.load(std::memory_order_relaxed);
   const LaneWord was = LaneWord::unpack(before);
@@ -53,7 +69,9 @@ inline Take take(const std::atomic<uint64_t>& slot, std::atomic<uint64_t>& lane,
       if (word.generation == generation && word.state == SlotState::kPublished &&
           (word.closed & closed_bit) == 0) {
         lane.store(LaneWord{generation, LanePhase::kHeld, again}.pack(), std::memory_order_seq_cst);
-        return Take::kHeld;
+        if (fence.load(std::memory_order_seq_cst) == 0) return Take::kHeld;
+        lane.store(before, std::memory_order_seq_cst);
+        return Take::kFenced;
       }
       lane.store(before, std::memory_order_seq_cst);
     } else if (word.state != SlotState::kReclaiming) {
@@ -69,12 +87,14 @@ inline void let_go(std::atomic<uint64_t>& lane, uint64_t generation) {
   lane.store(LaneWord{generation, LanePhase::kReleased}.pack(), std::memory_order_seq_cst);
 }
 
-// Consumer: whether the pixels of a leased generation are still in the slot.
-inline bool still_holds(const std::atomic<uint64_t>& slot, uint64_t generation) {
+// Consumer: whether the pixels of a leased generation are still in the slot, and its own.
+inline bool still_holds(const std::atomic<uint64_t>& slot, const std::atomic<uint64_t>& fence,
+                        uint64_t generation) {
 #ifndef __SANITIZE_THREAD__  // Which knows no fences, and needs none here.
   // As in a seqlock: pixels read before this call must not be read after it instead.
   std::atomic_thread_fence(std::memory_order_acquire);
 #endif
+  if (fence.load(std::memory_order_seq_cst) != 0) return false;
   const SlotWord word = SlotWord::unpack(slot.load(std::memory_order_seq_cst));
   return word.generation == generation &&
          (word.state == SlotState::kPublished || word.state == SlotState::kReclaiming);
@@ -97,7 +117,8 @@ struct LaneScan {
 
 // Producer: PUBLISHED -> RECLAIMING, scan, then `next`, or back to PUBLISHED
 // when somebody leases the slot. `scan` reads every lane of the slot with
-// seq_cst loads. The producer's own calls for one slot are serialised.
+// seq_cst loads and says whether one of them leases it. The producer's own calls for one slot are
+// serialised.
 template <class Scan>
 bool try_reclaim(std::atomic<uint64_t>& slot, SlotState next, Scan&& scan) {
   SlotWord word = SlotWord::unpack(slot.load(std::memory_order_relaxed));
@@ -105,8 +126,7 @@ bool try_reclaim(std::atomic<uint64_t>& slot, SlotState next, Scan&& scan) {
   const uint64_t published = word.pack();
   word.state = SlotState::kReclaiming;
   slot.store(word.pack(), std::memory_order_seq_cst);
-  const LaneScan lanes = scan(word.generation);
-  if (lanes.leased()) {
+  if (scan(word.generation)) {
     slot.store(published, std::memory_order_seq_cst);
     return false;
   }

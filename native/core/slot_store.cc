@@ -62,6 +62,7 @@ std::shared_ptr<SlotBlock> SlotStore::block(std::optional<uint32_t> slot) {
     const std::lock_guard lock(mutex_);
     slots_[*slot].held = true;
     ++held_;
+    pool_->set_kept(*slot, true);
   }
   return block;
 }
@@ -100,6 +101,7 @@ void SlotStore::let_go(uint32_t slot) {
     slots_[slot].held = false;
     --held_;
     if (was != State::kPublished) slots_[slot].state = State::kIdle;
+    pool_->set_kept(slot, false);
   }
   if (was == State::kWriting) pool_->discard(slot);
   if (was == State::kReclaiming) pool_->finish_reclaim(slot);

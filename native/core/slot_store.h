@@ -71,7 +71,7 @@ class SlotStore : public std::enable_shared_from_this<SlotStore> {
   void reclaimed(uint32_t slot);
 
   const std::shared_ptr<FramePool> pool_;
-  mutable std::mutex mutex_;
+  mutable std::mutex mutex_;  // Taken before the pool's.
   std::vector<Slot> slots_;
   uint32_t held_ = 0;
 };

@@ -105,9 +105,9 @@ void spoil_lane(Random& random, int lane, uint32_t slots) {
       ::mmap(nullptr, lane_bytes(slots), PROT_READ | PROT_WRITE, MAP_SHARED, lane, 0);
   CHECK(memory != MAP_FAILED);
   auto* const words = static_cast<std::atomic<uint64_t>*>(memory);
-  for (uint32_t slot = 0; slot < slots; ++slot) {
+  for (uint32_t at = 0; at < sizeof(LaneHeader) / sizeof(uint64_t) + slots; ++at) {
     LaneWord word{random.below(64), static_cast<LanePhase>(random.below(5)), random.one_in(2)};
-    words[slot] = random.one_in(4) ? random.next() : word.pack();
+    words[at] = random.one_in(4) ? random.next() : word.pack();
   }
   ::munmap(memory, lane_bytes(slots));
 }

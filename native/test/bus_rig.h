@@ -108,19 +108,26 @@ class Events {
 using Type = BusServerEvent::Type;
 
 struct Producer {
-  explicit Producer(const Directory& directory, std::vector<uint32_t> uids = {})
-      : server(BusServer::create({directory.path(), "ingest-0", std::move(uids), {}},
-                                 [this](BusServerEvent event) { events.add(std::move(event)); })) {}
+  explicit Producer(const Directory& directory, std::vector<uint32_t> uids = {},
+                    uint32_t lease_deadline_ms = 0, const std::string& token = "")
+      : server(BusServer::create(
+            {directory.path(), "ingest-0", std::move(uids), {}, token, lease_deadline_ms},
+            [this](BusServerEvent event) { events.add(std::move(event)); })) {}
   ~Producer() { server->close(); }
+  // All slots may be held, half of them by each group.
   std::shared_ptr<FramePool> pool(uint32_t slots = 4) const {
     FramePoolOptions options;
+    options.slots = slots;
+    options.capacity = slots;
+    options.groups = {{"infer", slots / 2}, {"sink", slots - slots / 2}};
+    return pool(options);
+  }
+  std::shared_ptr<FramePool> pool(FramePoolOptions options) const {
     options.stream_id = "gate";
     options.format.width = 322;
     options.format.height = 181;
     options.format.pixel_format = PixelFormat::kNv12;
     options.layout = tight_layout(options.format);
-    options.slots = slots;
-    options.groups = {"infer", "sink"};
     std::shared_ptr<FramePool> made = FramePool::create(options);
     server->add_pool(made);
     return made;
@@ -132,10 +139,16 @@ struct Producer {
 struct Worker {
   explicit Worker(const Directory& directory, const std::string& group = "infer",
                   uint32_t max_held = 8)
+      : Worker(directory, {.name = "worker", .group = group, .max_held = max_held}) {}
+  Worker(const Directory& directory, BusConsumerOptions options)
       : consumer(
-            BusConsumer::create({directory.path(), "worker", group, max_held},
+            BusConsumer::create(placed(std::move(options), directory),
                                 [this](DetachedEvent event) { events.add(std::move(event)); })) {}
   ~Worker() { consumer->close(); }
+  static BusConsumerOptions placed(BusConsumerOptions options, const Directory& directory) {
+    options.directory = directory.path();
+    return options;
+  }
   std::shared_ptr<SlotLease> lease(const FramePool& pool, uint32_t slot, uint64_t generation) {
     auto result = consumer->lease(pool.epoch(), slot, generation);
     const auto* lease = std::get_if<std::shared_ptr<SlotLease>>(&result);

@@ -107,10 +107,11 @@ TEST("the end of a connection returns the leases at once and says which") {
 TEST("leases outlive close(), and keep their slot") {
   const Directory directory;
   Producer producer(directory);
-  const auto pool = producer.pool(1);
+  const auto pool = producer.pool(2);
   auto worker = std::make_unique<Worker>(directory);
   worker->consumer->attach("ingest-0", pool->epoch());
   const uint32_t slot = *pool->acquire();
+  CHECK(pool->acquire());  // The other one, for good.
   const uint64_t g = write_frame(*pool, slot, 9);
   auto lease = worker->lease(*pool, slot, g);
   worker.reset();

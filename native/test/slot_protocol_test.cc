@@ -15,6 +15,8 @@ using namespace framebus;
 
 namespace {
 
+const std::atomic<uint64_t> kNoFence{0};
+
 constexpr size_t kConsumers = 3;
 constexpr size_t kPayload = 256;
 
@@ -59,14 +61,14 @@ void consume(SharedSlot& slot, size_t consumer, const std::atomic<bool>& stop, C
       std::this_thread::yield();
       continue;
     }
-    if (take(slot.word, slot.lanes[consumer], generation, 0) == Take::kStale) {
+    if (take(slot.word, slot.lanes[consumer], kNoFence, generation, 0) == Take::kStale) {
       ++counts.stale;
       continue;
     }
     ++counts.held;
     last = generation;
     for (const uint64_t value : slot.payload) counts.torn += value != generation ? 1 : 0;
-    if (!still_holds(slot.word, generation)) ++counts.torn;
+    if (!still_holds(slot.word, kNoFence, generation)) ++counts.torn;
     let_go(slot.lanes[consumer], generation);
   }
 }
@@ -94,8 +96,8 @@ TEST("a slot is never overwritten while somebody leases it") {
   uint64_t rolled_back = 0;
   const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(1500);
   while (std::chrono::steady_clock::now() < until) {
-    if (generation > 0 &&
-        !try_reclaim(slot->word, SlotState::kWriting, [&](uint64_t g) { return scan(*slot, g); })) {
+    if (generation > 0 && !try_reclaim(slot->word, SlotState::kWriting,
+                                       [&](uint64_t g) { return scan(*slot, g).leased(); })) {
       ++rolled_back;
       std::this_thread::yield();
       continue;
@@ -132,7 +134,7 @@ TEST("a delivery that ends is either taken or closed, never both") {
       while (round.load() < r) spin(r);
       ready = r;
       jitter(r, 211);
-      leased = take(slot->word, slot->lanes[0], r, 0) == Take::kHeld;
+      leased = take(slot->word, slot->lanes[0], kNoFence, r, 0) == Take::kHeld;
       done = r;
     }
   });
@@ -163,20 +165,20 @@ TEST("a delivery that ends is either taken or closed, never both") {
 TEST("an older generation leaves the lane alone, a failed lease restores it") {
   std::atomic<uint64_t> word{SlotWord{5, 0, SlotState::kPublished}.pack()};
   std::atomic<uint64_t> lane{0};
-  CHECK(take(word, lane, 5, 0) == Take::kHeld);
+  CHECK(take(word, lane, kNoFence, 5, 0) == Take::kHeld);
   let_go(lane, 5);
   const uint64_t released = lane.load();
-  CHECK(take(word, lane, 4, 0) == Take::kStale);
+  CHECK(take(word, lane, kNoFence, 4, 0) == Take::kStale);
   CHECK(lane.load() == released);
   word = SlotWord{5, 1, SlotState::kPublished}.pack();
-  CHECK(take(word, lane, 5, 0) == Take::kStale);
+  CHECK(take(word, lane, kNoFence, 5, 0) == Take::kStale);
   CHECK(lane.load() == released);
-  CHECK(take(word, lane, 5, 1) == Take::kHeld);  // Another group's delivery is open.
+  CHECK(take(word, lane, kNoFence, 5, 1) == Take::kHeld);  // Another group's delivery is open.
   let_go(lane, 5);
-  CHECK(take(word, lane, 5, kNoGroup) == Take::kHeld);
+  CHECK(take(word, lane, kNoFence, 5, kNoGroup) == Take::kHeld);
   let_go(lane, 5);
   word = SlotWord{5, 0, SlotState::kReclaiming}.pack();
-  CHECK(take(word, lane, 5, 0) == Take::kStale);
+  CHECK(take(word, lane, kNoFence, 5, 0) == Take::kStale);
 }
 
 int main() { return framebus::test::run_all(); }

@@ -230,10 +230,10 @@ TEST("latest: frames are dropped, with their seq, while consumers hold every slo
       [&](const FramePool& pool, const uint8_t* data, const FrameEvent& frame) {
         if (lane == nullptr) {
           seen = &pool;
-          lane = const_cast<FramePool&>(pool).open_lane("infer");
+          lane = const_cast<FramePool&>(pool).open_lane({.consumer = "test", .group = "infer"});
           void* memory = mmap(nullptr, lane_bytes(pool.options().slots), PROT_READ | PROT_WRITE,
                               MAP_SHARED, lane->fd(), 0);
-          words = static_cast<std::atomic<uint64_t>*>(memory);
+          words = &lane_word(static_cast<uint8_t*>(memory), 0);
         }
         words[frame.slot].store(LaneWord{frame.generation, LanePhase::kHeld}.pack());
         leased[frame.slot] = hash(pixels(pool.options(), data));
@@ -255,7 +255,7 @@ TEST("latest: frames are dropped, with their seq, while consumers hold every slo
     changed += hash(pixels(seen->options(), data)) != before;
   }
   CHECK(changed == 0);
-  munmap(words, lane_bytes(seen->options().slots));
+  munmap(reinterpret_cast<uint8_t*>(words) - sizeof(LaneHeader), lane_bytes(seen->options().slots));
 }
 
 TEST("a change of size makes a new epoch, announced before its frames") {
