@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include "admission.h"
 #include "error.h"
 #include "slot_memory.h"
 #include "video_caps.h"
@@ -68,7 +69,11 @@ bool lies_as(GstBuffer* buffer, const FramePoolOptions& pool) {
 }  // namespace
 
 FrameWriter::FrameWriter(const SourceOptions& options, Hooks hooks)
-    : options_(options), hooks_(std::move(hooks)), activity_ns_(now_monotonic_ns()) {}
+    : options_(options),
+      hooks_(std::move(hooks)),
+      groups_(options.groups),
+      mode_(options.mode),
+      activity_ns_(now_monotonic_ns()) {}
 
 void FrameWriter::begin_pass(bool live) {
   live_ = live;
@@ -183,9 +188,10 @@ std::shared_ptr<SlotStore> FrameWriter::store_for(const FrameFormat& format,
   options.slots = options_.slots + hooks_.decoder().frames + kSpareSlots;
   options.capacity = options_.slots;
   options.memory = options_.memory;
-  options.groups = options_.groups;
+  options.groups = groups();
   std::shared_ptr<SlotStore> made = SlotStore::create(FramePool::create(options));
   const std::lock_guard lock(mutex_);
+  set_route(*made->pool(), options.groups);
   std::erase_if(old_, [](const std::shared_ptr<FramePool>& pool) { return pool->drained(); });
   if (store_ != nullptr) {
     store_->pool()->retire();
@@ -201,13 +207,12 @@ std::shared_ptr<SlotStore> FrameWriter::current() const {
 }
 
 std::optional<uint32_t> FrameWriter::take(SlotStore& store, bool for_decoder) {
-  const bool pause = options_.mode == SourceMode::kLossless && !live_;
-  const bool displace = options_.mode == SourceMode::kLatest;
   std::optional<uint32_t> slot;
   for (;;) {
     if (for_decoder && store.decoder_is_full()) break;
-    slot = store.take(displace);
-    if (slot || !pause) break;
+    const bool latest = mode_ == SourceMode::kLatest;  // May change while it waits.
+    slot = store.take(latest);
+    if (slot || latest || live_) break;
     waiting_ = true;
     std::unique_lock lock(wait_mutex_);
     if (wait_.wait_for(lock, kSlotPoll, [this] { return interrupted_; })) break;
@@ -348,6 +353,47 @@ Delivery FrameWriter::delivery(const std::string& epoch, uint32_t slot, uint64_t
                                const std::string& group) {
   const std::shared_ptr<FramePool> pool = pool_of(epoch);
   return pool != nullptr ? pool->delivery(slot, generation, group) : Delivery::kGone;
+}
+
+std::vector<RouteGroup> FrameWriter::groups() const {
+  const std::lock_guard lock(mutex_);
+  return groups_;
+}
+
+// What changed while the pool was being made.
+void FrameWriter::set_route(FramePool& pool, const std::vector<RouteGroup>& made_for) const {
+  const auto has = [](const std::vector<RouteGroup>& groups, const std::string& name) {
+    return std::any_of(groups.begin(), groups.end(),
+                       [&](const RouteGroup& each) { return each.name == name; });
+  };
+  for (const RouteGroup& group : made_for) {
+    if (!has(groups_, group.name)) pool.close_group(group.name);
+  }
+  for (const RouteGroup& group : groups_) pool.open_group(group);
+}
+
+void FrameWriter::open_group(const RouteGroup& group) {
+  const std::lock_guard lock(mutex_);
+  const auto known =
+      std::find_if(groups_.begin(), groups_.end(),
+                   [&](const RouteGroup& each) { return each.name == group.name; });
+  if (store_ != nullptr) {
+    store_->pool()->open_group(group);
+  } else {
+    check_route(options_.stream_id, options_.slots, groups_, group);
+  }
+  if (known == groups_.end()) {
+    groups_.push_back(group);
+  } else {
+    known->hold = std::max(known->hold, group.hold);
+  }
+}
+
+void FrameWriter::close_group(const std::string& group) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(groups_, [&](const RouteGroup& each) { return each.name == group; });
+  if (store_ != nullptr) store_->pool()->close_group(group);
+  for (const std::shared_ptr<FramePool>& pool : old_) pool->close_group(group);
 }
 
 SourceStats FrameWriter::stats() const {

@@ -61,6 +61,10 @@ class FrameWriter final : public FrameReceiver, public SlotSupplier {
                            const std::string& group);
   Delivery delivery(const std::string& epoch, uint32_t slot, uint64_t generation,
                     const std::string& group);
+  // See Source of contract.ts; a group is kept for later pools.
+  void open_group(const RouteGroup& group);
+  void close_group(const std::string& group);
+  void set_mode(SourceMode mode) { mode_ = mode; }
   SourceStats stats() const;
   uint64_t frames_in_pass() const { return frames_in_pass_; }
   // From the first to the last frame of this pass.
@@ -83,6 +87,8 @@ class FrameWriter final : public FrameReceiver, public SlotSupplier {
 
   std::shared_ptr<SlotStore> store_for(const FrameFormat& format, const PlaneLayout* layout);
   std::shared_ptr<SlotStore> current() const;
+  std::vector<RouteGroup> groups() const;
+  void set_route(FramePool& pool, const std::vector<RouteGroup>& made_for) const;
   std::shared_ptr<FramePool> pool_of(const std::string& epoch) const;
   std::optional<uint32_t> take(SlotStore& store, bool for_decoder);
   std::optional<Written> write(GstBuffer* buffer);
@@ -95,9 +101,11 @@ class FrameWriter final : public FrameReceiver, public SlotSupplier {
   const Hooks hooks_;
 
   std::mutex make_mutex_;     // One pool is made at a time.
-  mutable std::mutex mutex_;  // Guards the stores.
+  mutable std::mutex mutex_;  // Guards the stores and the groups.
   std::shared_ptr<SlotStore> store_;
   std::vector<std::shared_ptr<FramePool>> old_;  // Retired, with frames still to be taken.
+  std::vector<RouteGroup> groups_;
+  std::atomic<SourceMode> mode_;
 
   std::mutex wait_mutex_;
   std::condition_variable wait_;

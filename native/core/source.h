@@ -42,6 +42,9 @@ class Source {
                     const std::string& group) {
     return writer_.delivery(epoch, slot, generation, group);
   }
+  void open_group(const RouteGroup& group) { writer_.open_group(group); }
+  void close_group(const std::string& group) { writer_.close_group(group); }
+  void set_mode(SourceMode mode) { writer_.set_mode(mode); }
   SourceStats stats() const { return writer_.stats(); }
 
  private:
