@@ -29,7 +29,7 @@ using Channel = EventChannel<ConsumerEvent>;
 Napi::Value event_to_js(Napi::Env env, ConsumerEvent& event) {
   Napi::Object object = Napi::Object::New(env);
   if (const auto* detached = std::get_if<DetachedEvent>(&event)) {
-    object.Set("type", "detached");
+    object.Set("type", detached->revoked ? "revoked" : "detached");
     object.Set("producer", detached->producer);
     object.Set("reason", detached->reason);
   } else {
@@ -68,6 +68,8 @@ class BusConsumerWrap : public Napi::ObjectWrap<BusConsumerWrap> {
   Napi::Value attach(const Napi::CallbackInfo& info);
   Napi::Value lease(const Napi::CallbackInfo& info);
   Napi::Value held(const Napi::CallbackInfo& info);
+  Napi::Value hold(const Napi::CallbackInfo& info);
+  void count_displaced(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Channel> channel_;
@@ -80,6 +82,8 @@ Napi::Function BusConsumerWrap::define(Napi::Env env) {
                      {InstanceMethod<&BusConsumerWrap::attach>("attach"),
                       InstanceMethod<&BusConsumerWrap::lease>("lease"),
                       InstanceMethod<&BusConsumerWrap::held>("held"),
+                      InstanceMethod<&BusConsumerWrap::hold>("hold"),
+                      InstanceMethod<&BusConsumerWrap::count_displaced>("countDisplaced"),
                       InstanceMethod<&BusConsumerWrap::close>("close")});
 }
 
@@ -127,6 +131,15 @@ Napi::Value BusConsumerWrap::lease(const Napi::CallbackInfo& info) {
 
 Napi::Value BusConsumerWrap::held(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), consumer_->held());
+}
+
+Napi::Value BusConsumerWrap::hold(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), consumer_->hold(string_argument(info, 0, "epoch")));
+}
+
+void BusConsumerWrap::count_displaced(const Napi::CallbackInfo& info) {
+  const std::string epoch = string_argument(info, 0, "epoch");
+  consumer_->count_displaced(epoch, uint32_argument(info, 1, "frames"));
 }
 
 Napi::Value BusConsumerWrap::close(const Napi::CallbackInfo& info) {

@@ -25,6 +25,7 @@ class BusServerWrap : public Napi::ObjectWrap<BusServerWrap> {
 
  private:
   Napi::Value consumers(const Napi::CallbackInfo& info);
+  Napi::Value pools(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   std::shared_ptr<EventChannel<BusServerEvent>> channel_;

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "core/pool_view.h"
 #include "slot_buffer.h"
@@ -27,14 +28,18 @@ class FrameLeaseWrap : public Napi::ObjectWrap<FrameLeaseWrap> {
  private:
   Napi::Value id(const Napi::CallbackInfo& info);
   Napi::Value format(const Napi::CallbackInfo& info);
+  Napi::Value memory(const Napi::CallbackInfo& info);
   Napi::Value planes(const Napi::CallbackInfo& info);
+  Napi::Value download(const Napi::CallbackInfo& info);
   Napi::Value valid(const Napi::CallbackInfo& info);
   void release(const Napi::CallbackInfo& info);
 
   std::shared_ptr<SlotLease> lease_;  // Null after release.
   std::function<void(const SlotLease&)> on_leak_;
   FrameFormat format_;
+  MemoryKind memory_ = MemoryKind::kShm;
   uint64_t id_ = 0;
+  std::optional<FrameRead> read_;  // While there are views of memory that must be told.
   SlotBuffer buffer_;
 };
 

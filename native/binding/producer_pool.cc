@@ -38,28 +38,35 @@ class WritableSlotWrap : public Napi::ObjectWrap<WritableSlotWrap> {
   }
   // Collected before it was published: nobody can write to it any more.
   ~WritableSlotWrap() override {
-    if (pool_ != nullptr) pool_->discard(slot_);
+    if (pool_ == nullptr) return;
+    end_writing();
+    pool_->discard(slot_);
   }
 
  private:
   Napi::Value slot(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), slot_); }
   Napi::Value planes(const Napi::CallbackInfo& info) {
     const FramePoolOptions& options = writable(info.Env()).options();
+    if (!std::exchange(writing_, true)) pool_->memory().begin_write(slot_);
     return buffer_.planes(info.This().As<Napi::Object>(), pool_->slot_data(slot_), options.format,
                           options.layout);
   }
   Napi::Value publish(const Napi::CallbackInfo& info) {
     FramePool& pool = writable(info.Env());
-    buffer_.detach();  // Before anybody can read it.
+    end_writing();  // Before anybody can read it.
     const uint64_t generation = pool.publish(slot_);
     pool_.reset();
     return bigint(info.Env(), generation);
   }
   void discard(const Napi::CallbackInfo&) {
     if (pool_ == nullptr) return;
-    buffer_.detach();
+    end_writing();
     pool_->discard(slot_);
     pool_.reset();
+  }
+  void end_writing() {
+    buffer_.detach();
+    if (std::exchange(writing_, false)) pool_->memory().end_write(slot_);
   }
   FramePool& writable(Napi::Env env) const {
     if (pool_ != nullptr) return *pool_;
@@ -70,6 +77,7 @@ class WritableSlotWrap : public Napi::ObjectWrap<WritableSlotWrap> {
 
   std::shared_ptr<FramePool> pool_;  // Null when published or discarded.
   uint32_t slot_ = 0;
+  bool writing_ = false;
   SlotBuffer buffer_;
 };
 
@@ -86,6 +94,8 @@ class ProducerPoolWrap : public Napi::ObjectWrap<ProducerPoolWrap> {
                         InstanceMethod<&ProducerPoolWrap::acquire>("acquire"),
                         InstanceMethod<&ProducerPoolWrap::end_delivery>("endDelivery"),
                         InstanceMethod<&ProducerPoolWrap::delivery>("delivery"),
+                        InstanceMethod<&ProducerPoolWrap::open_group>("openGroup"),
+                        InstanceMethod<&ProducerPoolWrap::close_group>("closeGroup"),
                         InstanceMethod<&ProducerPoolWrap::counts>("counts"),
                         InstanceMethod<&ProducerPoolWrap::close>("close")});
   }
@@ -121,6 +131,13 @@ class ProducerPoolWrap : public Napi::ObjectWrap<ProducerPoolWrap> {
                                                string_argument(info, 2, "group")));
     });
   }
+  void open_group(const Napi::CallbackInfo& info) {
+    const RouteGroup group = route_group_from_js(Fields(info, 0, "group"));
+    guarded(info.Env(), [&] { pool_->open_group(group); });
+  }
+  void close_group(const Napi::CallbackInfo& info) {
+    pool_->close_group(string_argument(info, 0, "group"));
+  }
   Napi::Value counts(const Napi::CallbackInfo& info) {
     const SlotCounts counts = pool_->counts();
     Napi::Object object = Napi::Object::New(info.Env());
@@ -147,6 +164,9 @@ Napi::Value create_producer_pool(const Napi::CallbackInfo& info) {
   options.format = frame_format_from_js(fields.object("format"));
   options.slots = fields.uint32("slots");
   options.memory = fields.memory("memory");
+  if (options.memory != MemoryKind::kShm && options.memory != MemoryKind::kDmabuf) {
+    fields.fail("memory", "'shm' or 'dmabuf'");
+  }
   options.groups = route_groups(fields, "groups");
   ProducerPoolArguments arguments;
   arguments.pool = guarded(env, [&] {

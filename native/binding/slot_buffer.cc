@@ -2,17 +2,8 @@
 
 namespace framebus::binding {
 
-Napi::Array SlotBuffer::planes(const Napi::Object& owner, uint8_t* data, const FrameFormat& format,
-                               const PlaneLayout& layout) {
-  Napi::Env env = owner.Env();
-  Napi::ArrayBuffer buffer;
-  if (!buffer_.IsEmpty()) buffer = buffer_.Value();
-  if (buffer.IsEmpty()) {
-    buffer = Napi::ArrayBuffer::New(env, data, layout.slot_bytes);
-    buffer.DefineProperty(
-        Napi::PropertyDescriptor::Value(Napi::Symbol::New(env, "framebus.owner"), owner));
-    buffer_ = Napi::Weak(buffer);
-  }
+Napi::Array planes_over(Napi::Env env, const Napi::ArrayBuffer& buffer, const FrameFormat& format,
+                        const PlaneLayout& layout) {
   const uint32_t count = plane_count(format.pixel_format);
   Napi::Array planes = Napi::Array::New(env, count);
   for (uint32_t p = 0; p < count; ++p) {
@@ -27,6 +18,20 @@ Napi::Array SlotBuffer::planes(const Napi::Object& owner, uint8_t* data, const F
     planes.Set(p, plane);
   }
   return planes;
+}
+
+Napi::Array SlotBuffer::planes(const Napi::Object& owner, uint8_t* data, const FrameFormat& format,
+                               const PlaneLayout& layout) {
+  Napi::Env env = owner.Env();
+  Napi::ArrayBuffer buffer;
+  if (!buffer_.IsEmpty()) buffer = buffer_.Value();
+  if (buffer.IsEmpty()) {
+    buffer = Napi::ArrayBuffer::New(env, data, layout.slot_bytes);
+    buffer.DefineProperty(
+        Napi::PropertyDescriptor::Value(Napi::Symbol::New(env, "framebus.owner"), owner));
+    buffer_ = Napi::Weak(buffer);
+  }
+  return planes_over(env, buffer, format, layout);
 }
 
 void SlotBuffer::detach() {

@@ -10,6 +10,10 @@
 
 namespace framebus::binding {
 
+// `Plane[]` of contract.ts over a buffer of layout.slot_bytes.
+Napi::Array planes_over(Napi::Env env, const Napi::ArrayBuffer& buffer, const FrameFormat& format,
+                        const PlaneLayout& layout);
+
 class SlotBuffer {
  public:
   // `Plane[]` of contract.ts over `data` (borrowed; of layout.slot_bytes).

@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -82,15 +83,20 @@ Napi::Value event_to_js(Napi::Env env, SourceEvent& event) {
   return object;
 }
 
+std::optional<SourceMode> mode_of(const std::string& name) {
+  if (name == "latest") return SourceMode::kLatest;
+  if (name == "lossless") return SourceMode::kLossless;
+  return std::nullopt;
+}
+
 SourceOptions options_from_js(const Fields& fields) {
   SourceOptions options;
   options.stream_id = fields.string("streamId");
   options.uri = fields.string("uri");
   options.loop = fields.boolean("loop");
   options.realtime = fields.boolean("realtime");
-  const std::string mode = fields.string("mode");
-  if (mode != "latest" && mode != "lossless") fields.fail("mode", "'latest' or 'lossless'");
-  options.mode = mode == "latest" ? SourceMode::kLatest : SourceMode::kLossless;
+  options.mode = mode_of(fields.string("mode")).value_or(SourceMode::kLatest);
+  if (!mode_of(fields.string("mode"))) fields.fail("mode", "'latest' or 'lossless'");
   options.slots = fields.uint32("slots");
   if (options.slots == 0) fields.fail("slots", "at least 1");
   options.memory = fields.memory("memory");
@@ -117,6 +123,9 @@ class SourceWrap : public Napi::ObjectWrap<SourceWrap> {
         {InstanceMethod<&SourceWrap::start>("start"),
          InstanceMethod<&SourceWrap::end_delivery>("endDelivery"),
          InstanceMethod<&SourceWrap::delivery>("delivery"),
+         InstanceMethod<&SourceWrap::open_group>("openGroup"),
+         InstanceMethod<&SourceWrap::close_group>("closeGroup"),
+         InstanceMethod<&SourceWrap::set_mode>("setMode"),
          InstanceMethod<&SourceWrap::stats>("stats"), InstanceMethod<&SourceWrap::close>("close")});
   }
 
@@ -152,6 +161,23 @@ class SourceWrap : public Napi::ObjectWrap<SourceWrap> {
                                                  uint64_argument(info, 2, "generation"),
                                                  string_argument(info, 3, "group")));
     });
+  }
+
+  void open_group(const Napi::CallbackInfo& info) {
+    const RouteGroup group = route_group_from_js(Fields(info, 0, "group"));
+    guarded(info.Env(), [&] { source_->open_group(group); });
+  }
+
+  void close_group(const Napi::CallbackInfo& info) {
+    source_->close_group(string_argument(info, 0, "group"));
+  }
+
+  void set_mode(const Napi::CallbackInfo& info) {
+    const std::optional<SourceMode> mode = mode_of(string_argument(info, 0, "mode"));
+    if (!mode) {
+      throw make_error(info.Env(), "BAD_ARGUMENT", "Expected 'latest' or 'lossless' for mode");
+    }
+    source_->set_mode(*mode);
   }
 
   Napi::Value stats(const Napi::CallbackInfo& info) {
