@@ -1,0 +1,94 @@
+#include "dmabuf_pool_memory.h"
+
+#include <fstream>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "dmabuf.h"
+#include "dmabuf_exporter.h"
+#include "error.h"
+
+namespace framebus {
+namespace {
+
+std::string joined(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : "; ") + part;
+  return text;
+}
+
+// What the kernel would give without taking it from somebody; everything when it does not say.
+uint64_t available_bytes() {
+  std::ifstream info("/proc/meminfo");
+  uint64_t kib = 0;
+  for (std::string name; info >> name;) {
+    if (name == "MemAvailable:" && info >> kib) return kib << 10;
+  }
+  return std::numeric_limits<uint64_t>::max();
+}
+
+// Unlike other memory, a DMA heap's comes without a limit: the kernel would rather
+// kill a process than refuse.
+void check_space(const std::string& pool, uint64_t bytes) {
+  const uint64_t available = available_bytes();
+  if (bytes <= available) return;
+  throw Error("NO_SPACE", pool + "cannot allocate " + std::to_string(bytes >> 20) +
+                              " MiB of DMA-BUFs: " + std::to_string(available >> 20) +
+                              " MiB of memory are available");
+}
+
+Error nothing_there(const std::string& pool, const std::vector<std::string>& missing) {
+  return {"MEMORY_UNSUPPORTED",
+          pool + "no DMA-BUFs on this machine: " + joined(missing) +
+              ". Load a module (modprobe udmabuf), give this process the device (its group, or "
+              "--device for a container), or use memory shm"};
+}
+
+}  // namespace
+
+std::unique_ptr<DmabufPoolMemory> DmabufPoolMemory::create(const PoolMemoryOptions& options) {
+  const std::string pool = "frame pool of stream '" + options.stream_id + "': ";
+  DmabufExporters exporters = find_dmabuf_exporters();
+  if (exporters.found.empty()) throw nothing_there(pool, exporters.missing);
+  check_space(pool, uint64_t{options.slots} * options.slot_stride);
+  std::optional<Error> refusal;
+  for (const auto& exporter : exporters.found) {
+    try {
+      std::vector<UniqueFd> buffers = exporter->allocate("framebus-pool-" + options.stream_id,
+                                                         options.slots, options.slot_stride);
+      for (const UniqueFd& buffer : buffers) {
+        name_dmabuf(buffer.get(), "framebus-" + options.stream_id);
+      }
+      return std::make_unique<DmabufPoolMemory>(exporter->name(), std::move(buffers),
+                                                options.slot_stride);
+    } catch (const Error& error) {
+      // The best device's answer counts; another one may still do.
+      if (!refusal) refusal.emplace(error.code(), pool + error.what());
+    }
+  }
+  throw *refusal;
+}
+
+DmabufPoolMemory::DmabufPoolMemory(std::string exporter, std::vector<UniqueFd> buffers,
+                                   size_t slot_stride)
+    : exporter_(std::move(exporter)), buffers_(std::move(buffers)) {
+  for (const UniqueFd& buffer : buffers_) {
+    mappings_.push_back(map_dmabuf(buffer.get(), slot_stride, CpuAccess::kWrite));
+  }
+}
+
+void DmabufPoolMemory::begin_write(uint32_t slot) {
+  begin_cpu_access(buffers_.at(slot).get(), CpuAccess::kWrite);
+}
+void DmabufPoolMemory::end_write(uint32_t slot) {
+  end_cpu_access(buffers_.at(slot).get(), CpuAccess::kWrite);
+}
+
+std::vector<int> DmabufPoolMemory::fds() const {
+  std::vector<int> fds;
+  for (const UniqueFd& buffer : buffers_) fds.push_back(buffer.get());
+  return fds;
+}
+
+}  // namespace framebus
