@@ -17,9 +17,12 @@ export interface Deliveries {
 /** Where descriptors go. */
 export interface FramePublisher {
   /** To the workers of the stream's model. */
-  frame(frame: FrameDescriptor): void;
+  /** `attempt`: how often it was given back; a message with the same number is the same one. */
+  frame(frame: FrameDescriptor, attempt: number): void;
   /** Directly to the sink, not looked at. */
   uninferred(frame: FrameDescriptor, status: InferenceStatus, reason: string): void;
+  /** The same once more; it counts no second time. */
+  repeat(frame: FrameDescriptor, status: InferenceStatus, reason: string): void;
 }
 
 export interface DispatcherOptions {
@@ -41,11 +44,23 @@ interface Pending {
   sinceMs: number;
 }
 
+/** A frame that sink has not leased yet. */
+interface ToSink extends Pending {
+  /** How it was handed on by ingest; null: a worker answers for it. */
+  handedOn: { status: InferenceStatus; reason: string } | null;
+  /** lossless: when it is sent once more, should sink not have it by then. */
+  resendAtMs: number;
+  resendWaitMs: number;
+}
+
 interface Undecided extends Pending {
   /** Why it was given up. */
   status: InferenceStatus;
   reason: string;
 }
+
+/** lossless: sink has so long to lease a frame before it is sent once more; doubles each time. */
+const RESEND_WAIT_MS = 10_000;
 
 /** A frame's place in the bus, from its descriptor. */
 type Place = [epoch: string, slot: number, generation: bigint];
@@ -78,7 +93,9 @@ export class Dispatcher {
   /** lossless: decoded, not published to the workers yet; bounded by the pool. */
   #backlog: FrameDescriptor[] = [];
   /** On their way to the sink: protected until it has leased them. */
-  #toSink: Pending[] = [];
+  #toSink: ToSink[] = [];
+  /** lossless: how often a frame was given to the workers anew; the same number is the same message. */
+  readonly #attempts = new WeakMap<FrameDescriptor, number>();
   #sinceInference = 0;
 
   constructor(
@@ -95,7 +112,9 @@ export class Dispatcher {
 
   /** Routes a frame that has just been decoded. */
   dispatch(frame: FrameDescriptor): void {
-    this.#toSink.push({ frame, sinceMs: this.#nowMs() });
+    const sinceMs = this.#nowMs();
+    const resendAtMs = sinceMs + RESEND_WAIT_MS;
+    this.#toSink.push({ frame, sinceMs, handedOn: null, resendAtMs, resendWaitMs: RESEND_WAIT_MS });
     if (!this.#options.inferred || this.#skips()) {
       this.#handOn(frame, InferenceStatus.INFERENCE_STATUS_SKIPPED, '');
     } else if (this.#options.mode === 'lossless') {
@@ -111,8 +130,18 @@ export class Dispatcher {
     this.#settleUndecided();
     this.#settleWaiting();
     this.#taken = this.#taken.filter((p) => this.#isOut(p));
+    if (this.#options.mode === 'lossless') this.#resendOverdue();
     this.#publishBacklog();
     this.#settleSink();
+  }
+
+  /**
+   * lossless: the messages on their way may be lost, because the server that carried them was
+   * restarted. What sink does not have is sent once more; what it gets twice, it drops.
+   */
+  resend(): void {
+    for (const pending of this.#toSink) pending.resendAtMs = this.#nowMs();
+    this.tick();
   }
 
   /** A consumer of the infer group is gone; these of its frames come back. */
@@ -126,10 +155,9 @@ export class Dispatcher {
     this.#waiting = this.#waiting.filter((p) => !isMine(p));
     this.#undecided = this.#undecided.filter((p) => !isMine(p));
     for (const pending of mine) {
-      if (this.#options.mode === 'lossless') this.#backlog.unshift(pending.frame);
+      if (this.#options.mode === 'lossless') this.#giveAnew(pending.frame);
       else this.#giveUp(pending, InferenceStatus.INFERENCE_STATUS_WORKER_LOST);
     }
-    this.#backlog.sort((a, b) => (a.seq < b.seq ? -1 : 1));
     this.tick();
   }
 
@@ -180,7 +208,7 @@ export class Dispatcher {
   }
 
   #publish(frame: FrameDescriptor): void {
-    this.#publisher.frame(frame);
+    this.#publisher.frame(frame, this.#attempts.get(frame) ?? 0);
     this.#waiting.push({ frame, sinceMs: this.#nowMs() });
   }
 
@@ -236,9 +264,33 @@ export class Dispatcher {
             InferenceStatus.INFERENCE_STATUS_EXPIRED,
             'no worker took it in time',
           );
+        } else if (this.#expired(pending)) {
+          // The server drops it, unless it has lost the first one.
+          this.#publish(pending.frame);
         } else {
           this.#waiting.push(pending);
         }
+    }
+  }
+
+  /** lossless: a frame goes to the workers once more, in its place. */
+  #giveAnew(frame: FrameDescriptor): void {
+    this.#attempts.set(frame, (this.#attempts.get(frame) ?? 0) + 1);
+    this.#backlog.push(frame);
+    this.#backlog.sort((a, b) => (a.seq < b.seq ? -1 : 1));
+  }
+
+  /** lossless: frames whose answer has not reached sink although it was given. */
+  #resendOverdue(): void {
+    const nowMs = this.#nowMs();
+    const overdue = this.#toSink.filter((p) => p.resendAtMs <= nowMs);
+    for (const pending of overdue) {
+      pending.resendWaitMs *= 2;
+      pending.resendAtMs = nowMs + pending.resendWaitMs;
+      if (this.#deliveries.delivery(...place(pending.frame), SINK_GROUP) !== 'none') continue;
+      const { handedOn, frame } = pending;
+      if (handedOn !== null) this.#publisher.repeat(frame, handedOn.status, handedOn.reason);
+      else if (this.#delivery(pending) === 'released') this.#giveAnew(frame);
     }
   }
 
@@ -271,6 +323,8 @@ export class Dispatcher {
 
   #handOn(frame: FrameDescriptor, status: InferenceStatus, reason: string): void {
     if (this.#options.inferred) this.#deliveries.endDelivery(...place(frame), INFER_GROUP);
+    const pending = this.#toSink.find((p) => p.frame === frame);
+    if (pending !== undefined) pending.handedOn = { status, reason };
     this.#publisher.uninferred(frame, status, reason);
   }
 

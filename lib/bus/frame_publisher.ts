@@ -1,4 +1,4 @@
-import type { NatsConnection } from 'nats';
+import { headers, type NatsConnection } from 'nats';
 import { encodeFrame, encodeResult } from '../messages.js';
 import { isConnected } from '../nats.js';
 import * as subjects from '../subjects.js';
@@ -6,6 +6,9 @@ import type { InferenceStatus } from '#proto/framebus/detection/v1/inference_sta
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import type { FramePublisher } from './dispatcher.js';
+
+/** JetStream keeps one message of an id within its window. */
+const MESSAGE_ID = 'Nats-Msg-Id';
 
 export interface NatsFramePublisherOptions {
   streamId: string;
@@ -30,16 +33,22 @@ export class NatsFramePublisher implements FramePublisher {
     this.#onUninferred = onUninferred;
   }
 
-  frame(frame: FrameDescriptor): void {
+  frame(frame: FrameDescriptor, attempt: number): void {
     const { model, mode, streamId } = this.#options;
     if (model === null) throw new TypeError(`stream ${streamId} has no model to send frames to`);
-    const subject =
-      mode === 'lossless' ? subjects.losslessFrames(model, streamId) : subjects.frames(model, streamId);
-    this.#publish(subject, encodeFrame({ frame, model }));
+    const data = encodeFrame({ frame, model });
+    if (mode === 'latest') return this.#publish(subjects.frames(model, streamId), data);
+    const { epoch, slot, generation } = frame;
+    const id = `${epoch?.uuid ?? ''}/${String(slot)}/${String(generation)}/${String(attempt)}`;
+    this.#publish(subjects.losslessFrames(model, streamId), data, id);
   }
 
   uninferred(frame: FrameDescriptor, status: InferenceStatus, reason: string): void {
     this.#onUninferred(status);
+    this.repeat(frame, status, reason);
+  }
+
+  repeat(frame: FrameDescriptor, status: InferenceStatus, reason: string): void {
     this.#publish(
       subjects.results(this.#options.streamId),
       encodeResult(ResultMessage.fromPartial({ frame, status, reason })),
@@ -50,7 +59,11 @@ export class NatsFramePublisher implements FramePublisher {
    * Without a server a live frame goes nowhere: the client would keep it without bound,
    * and nobody could lease it later. What a lossless stream sends is bounded by its pool.
    */
-  #publish(subject: string, data: Uint8Array): void {
-    if (this.#options.mode === 'lossless' || isConnected(this.#nats)) this.#nats.publish(subject, data);
+  #publish(subject: string, data: Uint8Array, messageId?: string): void {
+    if (this.#options.mode === 'latest' && !isConnected(this.#nats)) return;
+    if (messageId === undefined) return this.#nats.publish(subject, data);
+    const sent = headers();
+    sent.set(MESSAGE_ID, messageId);
+    this.#nats.publish(subject, data, { headers: sent });
   }
 }

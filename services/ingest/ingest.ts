@@ -1,4 +1,5 @@
-import type { NatsConnection } from 'nats';
+import { Events, type NatsConnection } from 'nats';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { groupHold, INFER_GROUP, routeGroups } from '../../lib/bus/route.js';
 import { readToken } from '../../lib/bus/token.js';
 import { producerOf } from '../../lib/config/source_uri.js';
@@ -23,6 +24,8 @@ const REASONS: Partial<Record<InferenceStatus, DropReason>> = {
   [InferenceStatus.INFERENCE_STATUS_EXPIRED]: 'expired',
   [InferenceStatus.INFERENCE_STATUS_WORKER_LOST]: 'worker_lost',
 };
+
+const RESEND_AFTER_MS = 3_000;
 
 /** Starts decoding all streams. Throws BUS_DIRECTORY, BUS_IN_USE. */
 export async function startIngest(context: ServiceContext): Promise<Service> {
@@ -74,6 +77,7 @@ class Ingest implements Service {
 
   start(): void {
     for (const stream of this.#streams) stream.start();
+    void this.#resendAfterReconnects();
   }
 
   /** Ready as soon as the bus is open: a dead camera makes no service unready. */
@@ -88,6 +92,16 @@ class Ingest implements Service {
   async close(): Promise<void> {
     await Promise.all(this.#streams.map((stream) => stream.close()));
     await this.#server.close();
+  }
+
+  /** A restarted server has forgotten what it carried. */
+  async #resendAfterReconnects(): Promise<void> {
+    for await (const { type } of this.#context.nats.status()) {
+      if (type !== Events.Reconnect) continue;
+      // The others have to find the server again, too.
+      await sleep(RESEND_AFTER_MS, undefined, { ref: false });
+      for (const stream of this.#streams) stream.resend();
+    }
   }
 
   #createStream(config: StreamConfig): Stream {

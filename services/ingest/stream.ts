@@ -97,6 +97,11 @@ export class Stream {
     this.#dispatcher?.lost(held.map((f) => [f.epoch, f.slot, f.generation]));
   }
 
+  /** Messages on their way may be lost: what is lossless is sent once more. */
+  resend(): void {
+    if (this.#options.source.mode === 'lossless') this.#dispatcher?.resend();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     if (this.#ticker !== null) clearInterval(this.#ticker);

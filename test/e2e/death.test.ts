@@ -92,6 +92,21 @@ describe('when a process is killed', () => {
     ]);
   }, 120_000);
 
+  it('NATS: a file that is played without loss loses nothing', async () => {
+    const file = { source: SAMPLE_CLIP, mode: 'lossless', pace: 'fast', interval: 3 };
+    const pipeline = await Pipeline.create({ streams: { file } });
+    await pipeline.runAll();
+    await inferredRecords(pipeline, 10);
+    await pipeline.restartNats();
+    await eventually(
+      () => `all 795 records\n${pipeline.output()}`,
+      () => new Set(pipeline.records.map(({ seq }) => seq)).size === 795,
+      { timeoutMs: 100_000 },
+    );
+    const sent = (): bigint => pipeline.stream('sink', 'file')?.framesOut ?? 0n;
+    await eventually(() => `all pictures; there are ${sent()}`, () => sent() === 795n);
+  }, 150_000);
+
   it('one of two workers: its frames go on un-inferred, and the other never pauses', async () => {
     const pipeline = await Pipeline.create({ streams: { gate: LIVE, yard: LIVE, hall: LIVE } });
     await Promise.all([

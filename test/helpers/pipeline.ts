@@ -33,7 +33,7 @@ const ANY_PORT = { host: '127.0.0.1', port: 0 };
 
 /** nats-server and the services as real processes on a configuration; all end with the test. */
 export class Pipeline {
-  readonly nats: NatsServer;
+  nats: NatsServer;
   readonly config: string;
   readonly folder: string;
   readonly busDirectory: string;
@@ -89,6 +89,15 @@ export class Pipeline {
     });
     await client.flush();
     return pipeline;
+  }
+
+  /** Kills nats-server, with all that it has in memory, and starts it anew on the same port. */
+  async restartNats(): Promise<void> {
+    const { pid, port } = this.nats;
+    process.kill(pid, 'SIGKILL');
+    await this.nats.exited;
+    await this.nats.close();
+    this.nats = await natsServer({ port });
   }
 
   /** Starts a service; `name` tells instances of one kind apart. */

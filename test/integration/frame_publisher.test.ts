@@ -24,7 +24,7 @@ test('while NATS is away live frames go nowhere instead of into an endless buffe
   await first.close();
   await eventually('the loss is noticed', () => !isConnected(nats));
   for (let i = 0; i < 100; i++) {
-    live.frame(frame);
+    live.frame(frame, 0);
     live.uninferred(frame, InferenceStatus.INFERENCE_STATUS_EXPIRED, '');
   }
   // What went nowhere is counted all the same.
@@ -37,7 +37,7 @@ test('while NATS is away live frames go nowhere instead of into an endless buffe
   const manager = await nats.jetstreamManager({ checkAPI: false });
   const messages = async (stream: string): Promise<number> => (await manager.streams.info(stream)).state.messages;
   await eventually('the streams are there', async () => (await messages(FRAME_STREAM)) >= 0);
-  live.frame(frame);
+  live.frame(frame, 0);
   await eventually('a live frame', async () => (await messages(FRAME_STREAM)) === 1);
   live.uninferred(frame, InferenceStatus.INFERENCE_STATUS_SKIPPED, '');
   await eventually('a result', () => results.length > 0);
