@@ -229,7 +229,13 @@ export const ERRORS = {
     grpc: 'FAILED_PRECONDITION',
     exit: EXIT.software,
     retryable: false,
-    remedy: 'This is a mistake in framebus: please report it with the log.',
+    remedy: 'Use a frame or slot before it is released, published or discarded; download() makes a copy that stays.',
+  },
+  TAP_REFUSED: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.usage,
+    retryable: false,
+    remedy: 'Choose another group, or the mode that the group has.',
   },
 
   // ---- sources
@@ -262,6 +268,13 @@ export const ERRORS = {
     exit: EXIT.data,
     retryable: false,
     remedy: 'Choose a source that has video which GStreamer decodes here; "framebus doctor" shows what is there.',
+  },
+  NVDEC_UNAVAILABLE: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.unavailable,
+    retryable: false,
+    remedy:
+      'Nothing has to be done: the stream works, with more CPU time. docs/cuda.md says what NVDEC needs and which codecs it has.',
   },
   SOURCE_BROKEN: {
     grpc: 'DATA_LOSS',

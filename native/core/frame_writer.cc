@@ -8,6 +8,7 @@
 #include "admission.h"
 #include "error.h"
 #include "slot_memory.h"
+#include "source_error.h"
 #include "video_caps.h"
 
 namespace framebus {
@@ -33,17 +34,16 @@ uint64_t nominal_ns(const FrameFormat& format) {
   return uint64_t{1'000'000'000} * format.frame_rate_denominator / format.frame_rate_numerator;
 }
 
-void copy_planes(const GstVideoFrame& from, const FramePoolOptions& to, uint8_t* data) {
-  for (uint32_t plane = 0; plane < plane_count(to.format.pixel_format); ++plane) {
-    const auto* row = static_cast<const uint8_t*>(from.data[plane]);
-    uint8_t* target = data + to.layout.offset[plane];
-    const size_t bytes = plane_row_bytes(to.format, plane);
-    for (uint32_t y = 0; y < plane_rows(to.format, plane); ++y) {
-      std::memcpy(target, row, bytes);
-      row += from.info.stride[plane];
-      target += to.layout.stride[plane];
-    }
+bool on_gpu(MemoryKind kind) { return kind == MemoryKind::kCuda || kind == MemoryKind::kCudaIpc; }
+
+FrameView view_of(const GstVideoFrame& frame, const FrameFormat& format) {
+  FrameView view;
+  view.format = format;
+  for (uint32_t plane = 0; plane < plane_count(format.pixel_format); ++plane) {
+    view.data[plane] = static_cast<const uint8_t*>(frame.data[plane]);
+    view.stride[plane] = static_cast<uint32_t>(GST_VIDEO_FRAME_PLANE_STRIDE(&frame, plane));
   }
+  return view;
 }
 
 // The camera's own time of a frame, once a sender report has come.
@@ -185,7 +185,9 @@ std::shared_ptr<SlotStore> FrameWriter::store_for(const FrameFormat& format,
   options.stream_id = options_.stream_id;
   options.format = format;
   options.layout = layout != nullptr ? *layout : tight_layout(format);
-  options.slots = options_.slots + hooks_.decoder().frames + kSpareSlots;
+  // Only shared memory is lent to the decoder.
+  const bool lent = options_.memory == MemoryKind::kShm;
+  options.slots = options_.slots + (lent ? hooks_.decoder().frames : 0) + kSpareSlots;
   options.capacity = options_.slots;
   options.memory = options_.memory;
   options.groups = groups();
@@ -306,17 +308,38 @@ std::optional<FrameWriter::Written> FrameWriter::copy(GstBuffer* buffer) {
   const std::shared_ptr<SlotStore> store = store_for(format_, nullptr);
   const std::optional<uint32_t> slot = take(*store, false);
   if (!slot) return std::nullopt;
-  GstVideoFrame frame;
-  if (gst_video_frame_map(&frame, &info_, buffer, GST_MAP_READ) == FALSE) {
+  try {
+    fill(buffer, *store->pool(), *slot);
+  } catch (...) {
     store->discard(*slot);
-    throw Error("SOURCE_BROKEN", "the decoder's memory cannot be read");
+    throw;
   }
-  PoolMemory& memory = store->pool()->memory();
-  memory.begin_write(*slot);
-  copy_planes(frame, store->pool()->options(), memory.host(*slot));
-  memory.end_write(*slot);
-  gst_video_frame_unmap(&frame);
   return Written{store, *slot, false};
+}
+
+void FrameWriter::fill(GstBuffer* buffer, const FramePool& pool, uint32_t slot) {
+  PoolMemory& memory = pool.memory();
+  if (in_cuda_memory(buffer)) {
+    if (cuda_copy_ == nullptr) cuda_copy_ = std::make_unique<CudaFrameCopy>();
+    cuda_copy_->copy(buffer, info_, memory.device(slot), pool.options());
+    return;
+  }
+  if (on_gpu(options_.memory)) warn_of_upload();
+  GstVideoFrame frame;
+  if (gst_video_frame_map(&frame, &info_, buffer, GST_MAP_READ) == FALSE)
+    throw Error("SOURCE_BROKEN", "the decoder's memory cannot be read");
+  const std::unique_ptr<GstVideoFrame, void (*)(GstVideoFrame*)> mapped(&frame,
+                                                                        &gst_video_frame_unmap);
+  memory.write(slot, view_of(frame, pool.options().format), pool.options().layout);
+}
+
+void FrameWriter::warn_of_upload() {
+  if (std::exchange(warned_of_upload_, true)) return;
+  const std::string decoder = hooks_.decoder().name;
+  emit(WarningEvent{"NVDEC_UNAVAILABLE",
+                    redact_uri(options_.uri) + ": NVDEC does not decode it here" +
+                        (decoder.empty() ? "" : " (" + decoder + " does, on the CPU)") +
+                        "; every frame is uploaded to the GPU"});
 }
 
 void FrameWriter::announce(const std::shared_ptr<SlotStore>& store) {

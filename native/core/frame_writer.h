@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda_frame_copy.h"
 #include "frame_clock.h"
 #include "frame_pool.h"
 #include "slot_buffer_pool.h"
@@ -93,6 +94,8 @@ class FrameWriter final : public FrameReceiver, public SlotSupplier {
   std::optional<uint32_t> take(SlotStore& store, bool for_decoder);
   std::optional<Written> write(GstBuffer* buffer);
   std::optional<Written> copy(GstBuffer* buffer);
+  void fill(GstBuffer* buffer, const FramePool& pool, uint32_t slot);
+  void warn_of_upload();
   void set_capture_time(GstBuffer* buffer, FrameEvent& event);
   void announce(const std::shared_ptr<SlotStore>& store);
   bool wait_until(uint64_t monotonic);
@@ -117,7 +120,9 @@ class FrameWriter final : public FrameReceiver, public SlotSupplier {
   FrameFormat format_;
   FrameClock clock_;
   uint64_t pass_start_ns_ = 0;
-  std::string announced_;  // Epoch.
+  std::string announced_;                     // Epoch.
+  std::unique_ptr<CudaFrameCopy> cuda_copy_;  // Made for the first frame in CUDA memory.
+  bool warned_of_upload_ = false;
 
   std::atomic<bool> live_ = false;
   std::atomic<bool> waiting_ = false;

@@ -1,5 +1,7 @@
 #include "pool_mapping.h"
 
+#include "cuda_pool_mapping.h"
+#include "dmabuf_pool_mapping.h"
 #include "error.h"
 
 namespace framebus {
@@ -26,7 +28,13 @@ std::unique_ptr<PoolMapping> shm_pool_mapping(const uint8_t* base, size_t slot_s
   return std::make_unique<ShmPoolMapping>(base, slot_stride);
 }
 
-std::unique_ptr<PoolMapping> map_pool(const PoolMessage&, std::span<const UniqueFd>) {
+std::unique_ptr<PoolMapping> map_pool(const PoolMessage& message,
+                                      std::span<const UniqueFd> pixels) {
+  if (message.memory == MemoryKind::kDmabuf) {
+    return std::make_unique<DmabufPoolMapping>(pixels, message.slot_stride);
+  }
+  if (message.memory == MemoryKind::kCuda) return cuda_pool_mapping(message, pixels[0].get());
+  if (message.memory == MemoryKind::kCudaIpc) return cuda_ipc_pool_mapping(message);
   throw Error("MEMORY_UNSUPPORTED",
               "memory from the producer is of a kind that is not built in here");
 }

@@ -1,5 +1,9 @@
 #include "pool_memory.h"
 
+#include <cstring>
+
+#include "cuda_pool_memory.h"
+#include "dmabuf_pool_memory.h"
 #include "error.h"
 
 namespace framebus {
@@ -18,11 +22,30 @@ class ShmPoolMemory final : public PoolMemory {
 
 }  // namespace
 
+void PoolMemory::write(uint32_t slot, const FrameView& from, const PlaneLayout& layout) {
+  begin_write(slot);
+  uint8_t* const data = host(slot);
+  for (uint32_t plane = 0; plane < plane_count(from.format.pixel_format); ++plane) {
+    const uint8_t* row = from.data[plane];
+    uint8_t* target = data + layout.offset[plane];
+    const size_t bytes = plane_row_bytes(from.format, plane);
+    for (uint32_t y = 0; y < plane_rows(from.format, plane); ++y) {
+      std::memcpy(target, row, bytes);
+      row += from.stride[plane];
+      target += layout.stride[plane];
+    }
+  }
+  end_write(slot);
+}
+
 std::unique_ptr<PoolMemory> shm_pool_memory(uint8_t* base, size_t slot_stride) {
   return std::make_unique<ShmPoolMemory>(base, slot_stride);
 }
 
 std::unique_ptr<PoolMemory> create_pool_memory(const PoolMemoryOptions& options) {
+  if (options.kind == MemoryKind::kDmabuf) return DmabufPoolMemory::create(options);
+  if (options.kind == MemoryKind::kCuda) return cuda_pool_memory(options);
+  if (options.kind == MemoryKind::kCudaIpc) return cuda_ipc_pool_memory(options);
   throw Error("MEMORY_UNSUPPORTED", "frame pool of stream '" + options.stream_id +
                                         "': this memory kind is not built in; use shm");
 }

@@ -26,6 +26,9 @@ class PoolMemory {
   // Around every writing through host().
   virtual void begin_write(uint32_t) {}
   virtual void end_write(uint32_t) {}
+  // Copies a frame in host memory into a slot, and waits until it is there.
+  // Throws BUS_MEMORY.
+  virtual void write(uint32_t slot, const FrameView& from, const PlaneLayout& layout);
   // What a consumer needs to map it: fields of the message, and descriptors
   // (borrowed), as many as pixel_fds() says.
   virtual void describe(PoolMessage& message) const { message.memory = kind(); }

@@ -9,6 +9,7 @@ using framebus::FrameReceiver;
 struct FramebusSlotSink {
   GstBaseSink parent;
   FrameReceiver* receiver;  // Borrowed.
+  gboolean cuda;
 };
 struct FramebusSlotSinkClass {
   GstBaseSinkClass parent_class;
@@ -20,6 +21,11 @@ struct FramebusSlotSinkClass {
 #pragma GCC diagnostic ignored "-Wvolatile"
 G_DEFINE_TYPE(FramebusSlotSink, framebus_slot_sink, GST_TYPE_BASE_SINK)
 #pragma GCC diagnostic pop
+
+constexpr const char* kSystemMemory = "video/x-raw, format=(string){ I420, NV12 }";
+constexpr const char* kAnyMemory =
+    "video/x-raw(memory:CUDAMemory), format=(string){ NV12, P010_10LE }; "
+    "video/x-raw, format=(string){ I420, NV12 }";
 
 FrameReceiver* receiver_of(GstBaseSink* sink) {
   return reinterpret_cast<FramebusSlotSink*>(sink)->receiver;
@@ -35,13 +41,22 @@ void framebus_slot_sink_init(FramebusSlotSink* self) {
 
 void framebus_slot_sink_class_init(FramebusSlotSinkClass* klass) {
   GstElementClass* element = &klass->parent_class.parent_class;
-  GstCaps* caps = gst_caps_from_string("video/x-raw, format=(string){ I420, NV12 }");
+  GstCaps* caps = gst_caps_from_string(kAnyMemory);
   gst_element_class_add_pad_template(
       element, gst_pad_template_new("sink", GST_PAD_SINK, GST_PAD_ALWAYS, caps));
   gst_caps_unref(caps);
   gst_element_class_set_static_metadata(element, "Frame bus sink", "Sink/Video",
                                         "Publishes frames in slots of the frame bus", "framebus");
   GstBaseSinkClass* base = &klass->parent_class;
+  // What converters and decoders before it choose from.
+  base->get_caps = [](GstBaseSink* sink, GstCaps* filter) -> GstCaps* {
+    const gboolean cuda = reinterpret_cast<FramebusSlotSink*>(sink)->cuda;
+    GstCaps* all = gst_caps_from_string(cuda != FALSE ? kAnyMemory : kSystemMemory);
+    if (filter == nullptr) return all;
+    GstCaps* wanted = gst_caps_intersect_full(filter, all, GST_CAPS_INTERSECT_FIRST);
+    gst_caps_unref(all);
+    return wanted;
+  };
   base->set_caps = [](GstBaseSink* sink, GstCaps* fixed) -> gboolean {
     return receiver_of(sink)->on_caps(fixed) ? TRUE : FALSE;
   };
@@ -57,10 +72,12 @@ void framebus_slot_sink_class_init(FramebusSlotSinkClass* klass) {
 
 namespace framebus {
 
-GstElement* slot_sink_new(FrameReceiver* receiver) {
-  auto* sink = static_cast<GstElement*>(g_object_new(framebus_slot_sink_get_type(), nullptr));
-  reinterpret_cast<FramebusSlotSink*>(sink)->receiver = receiver;
-  return sink;
+GstElement* slot_sink_new(FrameReceiver* receiver, bool cuda) {
+  auto* element = static_cast<GstElement*>(g_object_new(framebus_slot_sink_get_type(), nullptr));
+  auto* sink = reinterpret_cast<FramebusSlotSink*>(element);
+  sink->receiver = receiver;
+  sink->cuda = cuda ? TRUE : FALSE;
+  return element;
 }
 
 }  // namespace framebus

@@ -16,8 +16,9 @@ class FrameReceiver {
   virtual GstFlowReturn on_buffer(GstBuffer* buffer, const GstSegment* segment) = 0;
 };
 
-// Takes I420 and NV12 in system memory, does not wait for a clock. The receiver
-// must outlive the pipeline. Floating reference.
-GstElement* slot_sink_new(FrameReceiver* receiver);
+// Takes I420 and NV12 in system memory, with `cuda` NVDEC's NV12 and P010 in CUDA
+// memory as well; does not wait for a clock. The receiver must outlive the
+// pipeline. Floating reference.
+GstElement* slot_sink_new(FrameReceiver* receiver, bool cuda = false);
 
 }  // namespace framebus

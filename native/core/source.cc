@@ -97,6 +97,7 @@ void Source::run(const std::stop_token& stop) {
     } catch (const Error& error) {
       outcome = fail({error.code(), redact_uri(options_.uri) + ": " + error.what(), false});
     }
+    if (outcome == Outcome::kAgain) continue;
     if (outcome != Outcome::kEnded) return;
     if (options_.loop && !camera_) continue;
     writer_.emit(EndEvent{});
@@ -108,7 +109,7 @@ Source::Outcome Source::play(const std::stop_token& stop) {
   damage_.reset();
   missing_.clear();
   damaged_reported_ = writer_.damaged();
-  const auto pipeline = std::make_shared<SourcePipeline>(options_, &writer_);
+  const auto pipeline = std::make_shared<SourcePipeline>(options_, &writer_, nvdec_);
   {
     const std::lock_guard lock(pipeline_mutex_);
     pipeline_ = pipeline;
@@ -167,6 +168,12 @@ std::optional<Source::Outcome> Source::handle_error(GstMessage* message) {
   if (const std::optional<SourceError> failure = writer_failure()) return fail(*failure);
   const Report report = report_of(message);
   SourceError error = source_error(options_.uri, *report.error, report.detail(), missing_);
+  // A codec profile that it does not know, or no decoding session left: the CPU can.
+  const bool not_the_way_there = report.error->domain != GST_RESOURCE_ERROR;
+  if (not_the_way_there && pipeline_->uses_nvdec() && writer_.frames_in_pass() == 0) {
+    nvdec_ = false;
+    return Outcome::kAgain;
+  }
   if (camera_) return fail(error);
   // The first error is the cause, what follows are its effects.
   if (!damage_) damage_ = std::move(error);

@@ -48,7 +48,7 @@ class Source {
   SourceStats stats() const { return writer_.stats(); }
 
  private:
-  enum class Outcome { kEnded, kFailed, kStopped };
+  enum class Outcome { kEnded, kFailed, kStopped, kAgain };
 
   void run(const std::stop_token& stop);
   Outcome play(const std::stop_token& stop);
@@ -75,6 +75,7 @@ class Source {
   // Control thread only.
   std::optional<SourceError> damage_;
   std::string missing_;
+  bool nvdec_ = true;  // Until it has failed on this source.
   uint64_t damaged_reported_ = 0;
   uint64_t warned_ns_ = 0;
   uint64_t warnings_held_back_ = 0;

@@ -39,6 +39,13 @@ bool is_video_decoder(GstElement* element) {
                           GST_ELEMENT_FACTORY_TYPE_MEDIA_IMAGE) != FALSE;
 }
 
+bool is_nvdec(GstElementFactory* factory) {
+  const gchar* plugin = gst_plugin_feature_get_plugin_name(GST_PLUGIN_FEATURE(factory));
+  return plugin != nullptr && std::string_view(plugin) == "nvcodec";
+}
+
+bool on_gpu(MemoryKind kind) { return kind == MemoryKind::kCuda || kind == MemoryKind::kCudaIpc; }
+
 uint32_t cores() {
   const long count = sysconf(_SC_NPROCESSORS_ONLN);
   return count > 0 ? static_cast<uint32_t>(count) : 1;
@@ -111,8 +118,8 @@ void prepare_decoders() {
   static_cast<void>(done);
 }
 
-SourcePipeline::SourcePipeline(const SourceOptions& options, FrameReceiver* receiver)
-    : options_(options) {
+SourcePipeline::SourcePipeline(const SourceOptions& options, FrameReceiver* receiver, bool nvdec)
+    : options_(options), nvdec_(nvdec && on_gpu(options.memory)) {
   prepare_decoders();
   pipeline_.reset(static_cast<GstElement*>(g_object_ref_sink(gst_pipeline_new(nullptr))));
   bus_.reset(gst_element_get_bus(pipeline_.get()));
@@ -121,9 +128,8 @@ SourcePipeline::SourcePipeline(const SourceOptions& options, FrameReceiver* rece
   gst_bin_add(bin, source);
   convert_ = make("videoconvert");
   gst_bin_add(bin, convert_);
-  GstElement* sink = slot_sink_new(receiver);
-  gst_bin_add(bin, sink);
-  gst_element_link(convert_, sink);
+  sink_ = slot_sink_new(receiver, nvdec_);
+  gst_bin_add(bin, sink_);
   // 10 bits to 8 without a pattern laid over the picture.
   gst_util_set_object_arg(reinterpret_cast<GObject*>(convert_), "dither", "none");
   g_object_set(source, "uri", to_uri(options_.uri).c_str(), nullptr);
@@ -131,6 +137,12 @@ SourcePipeline::SourcePipeline(const SourceOptions& options, FrameReceiver* rece
   g_signal_connect(source, "no-more-pads", G_CALLBACK(&SourcePipeline::on_no_more_pads), this);
   g_signal_connect(source, "source-setup", G_CALLBACK(&SourcePipeline::on_source), this);
   g_signal_connect(source, "autoplug-continue", G_CALLBACK(continue_with), nullptr);
+  if (on_gpu(options_.memory))
+    g_signal_connect(source, "autoplug-sort", G_CALLBACK(&SourcePipeline::sort_decoders), this);
+  if (nvdec_) {
+    device_ = cuda::CudaDevice::first();
+    share_cuda_context(pipeline_.get(), *device_);
+  }
   g_signal_connect(pipeline_.get(), "deep-element-added", G_CALLBACK(&SourcePipeline::on_element),
                    this);
 }
@@ -246,21 +258,58 @@ void SourcePipeline::on_source(GstElement*, GstElement* source, SourcePipeline* 
 }
 
 void SourcePipeline::on_pad(GstElement*, GstPad* pad, SourcePipeline* self) {
-  const GstPtr<GstPad> sink(gst_element_get_static_pad(self->convert_, "sink"));
-  if (gst_pad_is_linked(sink.get()) != FALSE) return;
+  if (self->has_video_) return;
   GstPtr<GstCaps> caps(gst_pad_get_current_caps(pad));
   if (caps == nullptr) caps.reset(gst_pad_query_caps(pad, nullptr));
   const bool video =
       caps != nullptr && gst_caps_get_size(caps.get()) > 0 &&
       gst_structure_has_name(gst_caps_get_structure(caps.get(), 0), "video/x-raw") != FALSE;
-  if (video && GST_PAD_LINK_SUCCESSFUL(gst_pad_link(pad, sink.get()))) self->has_video_ = true;
+  if (!video) return;
+  // NVDEC's frames stay on the GPU: nothing between the decoder and the slots.
+  const bool direct = self->nvdec_ && in_cuda_memory(caps.get());
+  if (!direct && gst_element_link(self->convert_, self->sink_) == FALSE) return;
+  const GstPtr<GstPad> sink(
+      gst_element_get_static_pad(direct ? self->sink_ : self->convert_, "sink"));
+  if (GST_PAD_LINK_SUCCESSFUL(gst_pad_link(pad, sink.get()))) self->has_video_ = true;
 }
 
 void SourcePipeline::on_no_more_pads(GstElement*, SourcePipeline* self) {
-  const GstPtr<GstPad> sink(gst_element_get_static_pad(self->convert_, "sink"));
-  if (gst_pad_is_linked(sink.get()) != FALSE) return;
+  if (self->has_video_) return;
   gst_bus_post(self->bus_.get(),
                gst_message_new_application(nullptr, gst_structure_new_empty(kNoVideoMessage)));
 }
+
+bool SourcePipeline::uses_nvdec() const {
+  const std::lock_guard lock(mutex_);
+  return decoder_ != nullptr && is_nvdec(gst_element_get_factory(decoder_.get()));
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"  // decodebin still speaks GValueArray.
+
+// NVDEC's decoders before the others, which get what they cannot do; or not at all.
+// Parsers stay in front: decoders want their caps. The order is otherwise as it was.
+GValueArray* SourcePipeline::sort_decoders(GstElement*, GstPad*, GstCaps*, GValueArray* factories,
+                                           SourcePipeline* self) {
+  GValueArray* sorted = g_value_array_new(factories->n_values);
+  enum class Kind { kOther, kNvdec, kDecoder };
+  const auto kind_of = [](GstElementFactory* factory) {
+    if (is_nvdec(factory)) return Kind::kNvdec;
+    const bool decodes =
+        gst_element_factory_list_is_type(factory, GST_ELEMENT_FACTORY_TYPE_DECODER) != FALSE;
+    return decodes ? Kind::kDecoder : Kind::kOther;
+  };
+  for (const Kind wanted : {Kind::kOther, Kind::kNvdec, Kind::kDecoder}) {
+    if (wanted == Kind::kNvdec && !self->nvdec_) continue;
+    for (guint i = 0; i < factories->n_values; ++i) {
+      const GValue* value = g_value_array_get_nth(factories, i);
+      if (kind_of(static_cast<GstElementFactory*>(g_value_get_object(value))) == wanted)
+        g_value_array_append(sorted, value);
+    }
+  }
+  return sorted;
+}
+
+#pragma GCC diagnostic pop
 
 }  // namespace framebus

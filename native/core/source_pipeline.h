@@ -5,10 +5,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 
+#include "cuda_device.h"
 #include "frame_writer.h"
 #include "gst_ptr.h"
 #include "slot_sink.h"
@@ -25,8 +27,9 @@ void prepare_decoders();
 class SourcePipeline {
  public:
   // The receiver (the sink's) must outlive the pipeline. Throws SOURCE_UNSUPPORTED
-  // when an element is missing.
-  SourcePipeline(const SourceOptions& options, FrameReceiver* receiver);
+  // when an element is missing. `nvdec`: prefers NVDEC and takes what it decodes
+  // in CUDA memory; otherwise NVDEC is not used for memory of a GPU.
+  SourcePipeline(const SourceOptions& options, FrameReceiver* receiver, bool nvdec = true);
   ~SourcePipeline();
   SourcePipeline(const SourcePipeline&) = delete;
   SourcePipeline& operator=(const SourcePipeline&) = delete;
@@ -39,6 +42,8 @@ class SourcePipeline {
   void wake();
 
   DecoderInfo decoder() const;
+  // Whether NVDEC decodes.
+  bool uses_nvdec() const;
   // Whether a decoder has been found for the source's video.
   bool has_video() const { return has_video_; }
   // Pictures that went into the decoder and are to be shown. Zero for interlaced
@@ -51,14 +56,19 @@ class SourcePipeline {
   static void on_element(GstBin* bin, GstBin* sub, GstElement* element, SourcePipeline* self);
   static void on_pad(GstElement* bin, GstPad* pad, SourcePipeline* self);
   static void on_no_more_pads(GstElement* bin, SourcePipeline* self);
+  static GValueArray* sort_decoders(GstElement* bin, GstPad* pad, GstCaps* caps,
+                                    GValueArray* factories, SourcePipeline* self);
   static void on_source(GstElement* bin, GstElement* source, SourcePipeline* self);
   static GstPadProbeReturn on_picture(GstPad* pad, GstPadProbeInfo* info, gpointer self);
   void set_up_decoder(GstElement* element);
 
   const SourceOptions options_;
+  const bool nvdec_;
+  std::shared_ptr<const cuda::CudaDevice> device_;  // With nvdec_; outlives the pipeline.
   GstPtr<GstElement> pipeline_;
   GstPtr<GstBus> bus_;
-  GstElement* convert_ = nullptr;  // Borrowed from the pipeline.
+  GstElement* convert_ = nullptr;  // Borrowed from the pipeline, as is sink_.
+  GstElement* sink_ = nullptr;
   std::atomic<bool> has_video_ = false;
   std::atomic<uint64_t> pictures_ = 0;
   mutable std::mutex mutex_;

@@ -90,6 +90,7 @@ std::optional<FrameFormat> frame_format_of(const GstVideoInfo& info) {
       format.pixel_format = PixelFormat::kI420;
       break;
     case GST_VIDEO_FORMAT_NV12:
+    case GST_VIDEO_FORMAT_P010_10LE:  // NVDEC's 10 bits; made 8 while they are copied.
       format.pixel_format = PixelFormat::kNv12;
       break;
     default:

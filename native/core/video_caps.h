@@ -11,7 +11,8 @@
 
 namespace framebus {
 
-// Nothing when the caps are not I420 or NV12 frames in system memory.
+// Of the slots that frames of these caps go to. Nothing when they are neither
+// I420 nor NV12 nor P010, which becomes NV12.
 std::optional<FrameFormat> frame_format_of(const GstVideoInfo& info);
 
 // Whether frames of both fit the same epoch: all but the nominal rate.
