@@ -1,13 +1,15 @@
 import { Events, type NatsConnection } from 'nats';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { groupHold, INFER_GROUP, routeGroups } from '../../lib/bus/route.js';
+import { Taps } from '../../lib/bus/taps.js';
+import { PoolMetrics } from '../../lib/bus/pool_metrics.js';
 import { readToken } from '../../lib/bus/token.js';
-import { producerOf } from '../../lib/config/source_uri.js';
+import { isFile, producerOf } from '../../lib/config/source_uri.js';
 import type { Config, StreamConfig } from '../../lib/config.js';
 import type { DropReason, StreamCounters } from '../../lib/counters.js';
 import type { Log } from '../../lib/log.js';
 import type { Service, ServiceContext } from '../../lib/service.js';
-import type { BusServer, BusServerEvent, MemoryKind } from '../../native/contract.js';
+import type { BusServer, BusServerEvent, MemoryKind, PoolState } from '../../native/contract.js';
 import { createBusServer, createSource, probeMedia, probeMemory } from '../../native/index.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import { StreamState, type StreamStatus } from '#proto/framebus/status/v1/status.js';
@@ -53,6 +55,9 @@ class Ingest implements Service {
   readonly #context: ServiceContext;
   readonly #server: BusServer;
   readonly #streams: Stream[];
+  /** By stream. */
+  readonly #taps = new Map<string, Taps>();
+  readonly #metrics: PoolMetrics;
   readonly #memories: ReadonlyMap<string, MemoryKind>;
 
   constructor(context: ServiceContext, memories: ReadonlyMap<string, MemoryKind>) {
@@ -70,6 +75,7 @@ class Ingest implements Service {
       },
       (event) => this.#onBus(event),
     );
+    this.#metrics = new PoolMetrics(context.metrics, () => this.#server.pools());
     // What a program of the user's own publishes is that program's affair.
     const own = context.config.streams.filter(({ source }) => producerOf(source) === null);
     this.#streams = own.map((stream) => this.#createStream(stream));
@@ -87,6 +93,12 @@ class Ingest implements Service {
 
   streams(): StreamStatus[] {
     return this.#context.counters.statuses();
+  }
+
+  pools(): PoolState[] {
+    const pools = this.#server.pools();
+    this.#metrics.see(pools);
+    return pools;
   }
 
   async close(): Promise<void> {
@@ -113,6 +125,7 @@ class Ingest implements Service {
       server: this.#server,
       createSource,
       publisher: publisherOf(config, nats, stream),
+      taps: this.#createTaps(config),
       onDecoded: (reason) => {
         stream.frameIn();
         if (reason === null) stream.frameOut();
@@ -121,6 +134,14 @@ class Ingest implements Service {
       onStateChange: (changed) => this.#onState(changed, stream),
       log,
     });
+  }
+
+  #createTaps({ id, mode, source }: StreamConfig): Taps {
+    const { config, nats, log } = this.#context;
+    const { name: producer, deliveryTtlMs } = config.ingest;
+    const taps = new Taps({ streamId: id, producer, mode, live: !isFile(source), deliveryTtlMs }, { nats, log });
+    this.#taps.set(id, taps);
+    return taps;
   }
 
   #onState(changed: Stream, counters: StreamCounters): void {
@@ -137,14 +158,21 @@ class Ingest implements Service {
       log.warn({ peerUid: event.peerUid }, `a consumer was refused: ${event.reason}`);
     } else if (event.type === 'attached') {
       log.info({ consumer: event.consumer, group: event.group }, 'consumer attached');
+      for (const taps of this.#taps.values()) taps.attached(event.consumer);
     } else {
       this.#onDetached(event, log);
     }
   }
 
   #onDetached(event: Extract<BusServerEvent, { type: 'detached' }>, log: Log): void {
-    const { consumer, group, held, reason } = event;
-    log.info({ consumer, group, held: held.length, reason }, 'consumer detached');
+    const { consumer, group, held, reason, revoked } = event;
+    if (revoked) {
+      this.#metrics.revoked(consumer, group);
+      log.error({ consumer, group, held: held.length, reason }, 'a consumer was fenced: its leases were taken back');
+    } else {
+      log.info({ consumer, group, held: held.length, reason }, 'consumer detached');
+    }
+    for (const taps of this.#taps.values()) taps.detached(consumer, group);
     if (group !== INFER_GROUP) return;
     for (const stream of this.#streams) stream.lost(held);
   }
