@@ -16,7 +16,7 @@ function writable(directory: string): boolean {
 }
 
 /** Folder of the bus sockets where the file says nothing; the same for all services of a user. */
-export function defaultBusDirectory(environment: Environment): string {
+export function defaultBusDirectory(environment: Environment = process.env): string {
   const runtime = environment['XDG_RUNTIME_DIR'];
   if (runtime !== undefined && runtime !== '' && writable(runtime)) return join(runtime, 'framebus');
   if (writable('/run') || writable('/run/framebus')) return '/run/framebus';

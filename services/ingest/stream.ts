@@ -9,6 +9,7 @@ import type {
   SourceEvent,
   SourceOptions,
 } from '../../native/contract.js';
+import type { Taps } from '../../lib/bus/taps.js';
 import { StreamState } from '#proto/framebus/status/v1/status.js';
 import { Backoff } from './backoff.js';
 import { describeFrame } from '../../lib/bus/descriptor.js';
@@ -37,6 +38,8 @@ export interface StreamParts {
     listener: (event: SourceEvent) => void,
   ) => Source;
   publisher: FramePublisher;
+  /** Consumers outside of framebus; the stream closes them. */
+  taps: Taps;
   /** A frame was decoded; `reason` when it was dropped before anybody could see it. */
   onDecoded(reason: DropReason | null): void;
   onStateChange(stream: Stream): void;
@@ -89,6 +92,7 @@ export class Stream {
 
   start(): void {
     this.#ticker = setInterval(() => this.#tick(), TICK_MS[this.#options.source.mode]);
+    this.#parts.taps.listen();
     this.#open();
   }
 
@@ -107,6 +111,7 @@ export class Stream {
     if (this.#ticker !== null) clearInterval(this.#ticker);
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#dispatcher?.flush('the stream was closed');
+    this.#parts.taps.close();
     this.#release();
     await Promise.all(this.#closing);
   }
@@ -124,6 +129,7 @@ export class Stream {
       this.#dispatcher = new Dispatcher(this.#options.dispatch, source, publisher, () =>
         performance.now(),
       );
+      this.#parts.taps.use(source);
       source.start();
     } catch (error) {
       this.#fail(toFramebusError(error));
@@ -159,6 +165,7 @@ export class Stream {
 
   #onEpoch(event: EpochEvent): void {
     this.#epoch = event;
+    this.#parts.taps.onEpoch({ uuid: event.epoch, createdUnixNs: event.createdUnixNs });
     this.#format = event.format;
     this.#backoff.reset();
     const { width, height, pixelFormat } = event.format;
@@ -172,15 +179,16 @@ export class Stream {
   #onFrame(event: FrameEvent): void {
     if (this.#epoch === null) throw new Error(`stream ${this.id}: a frame came before its epoch`);
     this.#parts.onDecoded(null);
-    this.#dispatcher?.dispatch(
-      describeFrame(this.id, this.#parts.producer, this.#epoch, event, this.#missing),
-    );
+    const frame = describeFrame(this.id, this.#parts.producer, this.#epoch, event, this.#missing);
+    this.#dispatcher?.dispatch(frame);
+    this.#parts.taps.dispatch(frame);
     this.#missing = 0;
   }
 
   #tick(): void {
     this.#dispatcher?.tick();
     if (!this.#ending || this.#dispatcher === null || this.#dispatcher.pending() > 0) return;
+    if (this.#parts.taps.pending() > 0) return;
     this.#release();
     this.#enter(StreamState.STREAM_STATE_ENDED, null);
   }
@@ -208,6 +216,7 @@ export class Stream {
     this.#source = null;
     this.#dispatcher = null;
     this.#epoch = null;
+    this.#parts.taps.use(null);
     if (source === null) return;
     const closing = source.close().catch((error: unknown) => {
       this.#parts.log.error({ stream: this.id, err: error }, 'closing the source failed');
