@@ -5,6 +5,7 @@ import { PACKAGE_ROOT } from '../lib/package_root.js';
 import { registerBus } from './bus.js';
 import { registerDemo } from './demo.js';
 import { registerDoctor } from './doctor.js';
+import { registerModel } from './model.js';
 import { registerServices } from './services.js';
 import { registerSnapshot } from './snapshot.js';
 import { registerStatus } from './status.js';
@@ -25,6 +26,7 @@ Examples:
   framebus up --nats embedded            all services, with a NATS server of their own
   framebus watch gate --class person     what is seen, as it is seen
   framebus snapshot gate out.jpg         the latest picture, with boxes
+  framebus model ls                      the models that it knows
 
 Exit codes follow sysexits.h: 0 well, 1 failed, 64 usage, 65 data, 66 no such input,
 69 unavailable, 70 internal, 77 permission, 78 configuration; 130 forced by Ctrl-C.`;
@@ -47,6 +49,7 @@ export function createProgram(): Command {
   registerBus(program);
   registerWatch(program);
   registerSnapshot(program);
+  registerModel(program);
   registerDemo(program);
   program
     .command('version')

@@ -1,12 +1,11 @@
 import { Metadata } from '@grpc/grpc-js';
 import { InvalidArgumentError, type Command } from 'commander';
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import {
   SnapshotServiceClient,
   type GetSnapshotResponse,
 } from '#proto/framebus/snapshot/v1/snapshot_service.js';
-import { FramebusError, messageOf } from '../lib/errors.js';
 import { addressOption, callError, openClient } from './client.js';
+import { savePicture } from './picture_file.js';
 
 const DEADLINE_MS = 10_000;
 
@@ -31,7 +30,7 @@ export function registerSnapshot(program: Command): void {
         process.stdout.write(jpeg);
         return;
       }
-      save(file, jpeg);
+      savePicture(file, jpeg);
       const seen = record === undefined ? '' : `, frame ${record.seq}, ${record.detections.length} detections`;
       const size = record === undefined ? '' : ` ${record.width}×${record.height}`;
       process.stdout.write(`${file}:${size}${seen}\n`);
@@ -55,16 +54,4 @@ function getSnapshot(address: string, streamId: string, quality: number): Promis
   }).finally(() => {
     client.close();
   });
-}
-
-/** Writes beside and renames, so that nobody ever reads half a picture. */
-function save(file: string, jpeg: Buffer): void {
-  const temporary = `${file}.${process.pid}.tmp`;
-  try {
-    writeFileSync(temporary, jpeg);
-    renameSync(temporary, file);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw new FramebusError('FILE_UNWRITABLE', `${file}: ${messageOf(error)}`, { cause: error });
-  }
 }

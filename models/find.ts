@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+import { closest } from '../lib/config/closest.js';
 import { FramebusError } from '../lib/errors.js';
 import { PACKAGE_ROOT } from '../lib/package_root.js';
 import { loadManifest, type ModelManifest } from './manifest.js';
@@ -28,11 +29,17 @@ export function findManifest(nameOrFile: string, directory: string = MODELS_DIRE
   if (nameOrFile.endsWith('.onnx')) return findBeside(path.resolve(nameOrFile));
   const file = existing(path.join(directory, nameOrFile));
   if (file !== undefined && !nameOrFile.includes('/')) return loadManifest(file);
+  throw notFound(nameOrFile, directory);
+}
+
+function notFound(name: string, directory: string): FramebusError {
   const known = modelNames(directory);
-  throw new FramebusError(
-    'MODEL_NOT_FOUND',
-    `model "${nameOrFile}": there is no such manifest in ${directory}; known: ${known.length === 0 ? 'none' : known.join(', ')}`,
-  );
+  // `closest` knows words of the configuration, which have underscores.
+  const byWord = new Map(known.map((model) => [model.replaceAll('-', '_'), model]));
+  const meant = byWord.get(closest(name, [...byWord.keys()]) ?? '');
+  const hint = meant === undefined ? '' : ` (did you mean "${meant}"?)`;
+  const list = known.length === 0 ? 'none' : known.join(', ');
+  return new FramebusError('MODEL_NOT_FOUND', `model "${name}": there is no such manifest in ${directory}${hint}; known: ${list}`);
 }
 
 function findBeside(onnx: string): ModelManifest {

@@ -35,7 +35,7 @@ export class OnnxEngine implements Engine {
 
   /** @throws ENGINE_MISSING, ENGINE_FAILED, MODEL_SHAPE */
   static async load(options: OnnxEngineOptions): Promise<OnnxEngine> {
-    const runtime = await loadRuntime();
+    const runtime = await loadOnnxRuntime();
     const session = await createSession(runtime, options);
     checkInput(session, options.manifest);
     return new OnnxEngine(runtime, session, options);
@@ -56,7 +56,8 @@ export class OnnxEngine implements Engine {
   }
 }
 
-async function loadRuntime(): Promise<Runtime> {
+/** onnxruntime itself, loaded at the first call. @throws ENGINE_MISSING */
+export async function loadOnnxRuntime(): Promise<Runtime> {
   try {
     // The package is CommonJS: what it exports is under `default`.
     const loaded = (await import('onnxruntime-node')) as Runtime & { default?: Runtime };

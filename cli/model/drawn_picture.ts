@@ -1,0 +1,35 @@
+import { FramebusError, toFramebusError } from '../../lib/errors.js';
+import type { FrameLease, Output, OverlayBox } from '../../native/contract.js';
+import { createOutput } from '../../native/index.js';
+
+const JPEG_QUALITY = 92;
+
+/** A leased picture with boxes as a stream shows them, as JPEG. @throws OUTPUT_FORMAT, ENCODER_FAILED, JPEG_FAILED */
+export async function drawnPicture(lease: FrameLease, boxes: OverlayBox[]): Promise<Uint8Array> {
+  const { format, id } = lease;
+  let onDrawn: (failure: Error | null) => void = () => undefined;
+  const drawn = new Promise<void>((resolve, reject) => {
+    onDrawn = (failure) => (failure === null ? resolve() : reject(failure));
+  });
+  const output = createOutput(
+    { streamId: 'picture', format, bitrateKbps: 2000, preset: 'ultrafast', keyframeIntervalMs: 1000, encoderThreads: 1, queue: 1 },
+    (event) => {
+      if (event.type === 'encoded') onDrawn(null);
+      else if (event.type === 'error') onDrawn(toFramebusError(Object.assign(new Error(event.message), { code: event.code })));
+      else onDrawn(new FramebusError('ENCODER_FAILED', `the picture was not drawn: ${event.reason}`));
+    },
+  );
+  try {
+    output.push(id, 0n, 0n, boxes);
+    await drawn;
+    return await latestOf(output);
+  } finally {
+    await output.close();
+  }
+}
+
+async function latestOf(output: Output): Promise<Uint8Array> {
+  const snapshot = await output.snapshot(JPEG_QUALITY);
+  if (snapshot === null) throw new FramebusError('STREAM_NO_PICTURE', 'the picture was encoded, but is not there');
+  return snapshot.jpeg;
+}
