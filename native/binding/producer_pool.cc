@@ -37,11 +37,7 @@ class WritableSlotWrap : public Napi::ObjectWrap<WritableSlotWrap> {
     slot_ = arguments.slot;
   }
   // Collected before it was published: nobody can write to it any more.
-  ~WritableSlotWrap() override {
-    if (pool_ == nullptr) return;
-    end_writing();
-    pool_->discard(slot_);
-  }
+  ~WritableSlotWrap() override { give_up(); }
 
  private:
   Napi::Value slot(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), slot_); }
@@ -58,9 +54,14 @@ class WritableSlotWrap : public Napi::ObjectWrap<WritableSlotWrap> {
     pool_.reset();
     return bigint(info.Env(), generation);
   }
-  void discard(const Napi::CallbackInfo&) {
+  void discard(const Napi::CallbackInfo&) { give_up(); }
+  void give_up() {
     if (pool_ == nullptr) return;
-    end_writing();
+    try {
+      end_writing();
+    } catch (const Error&) {
+      // What was written there is read by nobody.
+    }
     pool_->discard(slot_);
     pool_.reset();
   }
