@@ -1,13 +1,12 @@
 #include "dmabuf_pool_memory.h"
 
-#include <fstream>
-#include <limits>
 #include <optional>
 #include <utility>
 
 #include "dmabuf.h"
 #include "dmabuf_exporter.h"
 #include "error.h"
+#include "memory_room.h"
 
 namespace framebus {
 namespace {
@@ -18,29 +17,9 @@ std::string joined(const std::vector<std::string>& parts) {
   return text;
 }
 
-// What the kernel would give without taking it from somebody; everything when it does not say.
-uint64_t available_bytes() {
-  std::ifstream info("/proc/meminfo");
-  uint64_t kib = 0;
-  for (std::string name; info >> name;) {
-    if (name == "MemAvailable:" && info >> kib) return kib << 10;
-  }
-  return std::numeric_limits<uint64_t>::max();
-}
-
-// Unlike other memory, a DMA heap's comes without a limit: the kernel would rather
-// kill a process than refuse.
-void check_space(const std::string& pool, uint64_t bytes) {
-  const uint64_t available = available_bytes();
-  if (bytes <= available) return;
-  throw Error("NO_SPACE", pool + "cannot allocate " + std::to_string(bytes >> 20) +
-                              " MiB of DMA-BUFs: " + std::to_string(available >> 20) +
-                              " MiB of memory are available");
-}
-
 Error nothing_there(const std::string& pool, const std::vector<std::string>& missing) {
   return {"MEMORY_UNSUPPORTED",
-          pool + "no DMA-BUFs on this machine: " + joined(missing) +
+          pool + ": no DMA-BUFs on this machine: " + joined(missing) +
               ". Load a module (modprobe udmabuf), give this process the device (its group, or "
               "--device for a container), or use memory shm"};
 }
@@ -48,10 +27,10 @@ Error nothing_there(const std::string& pool, const std::vector<std::string>& mis
 }  // namespace
 
 std::unique_ptr<DmabufPoolMemory> DmabufPoolMemory::create(const PoolMemoryOptions& options) {
-  const std::string pool = "frame pool of stream '" + options.stream_id + "': ";
+  const std::string pool = "frame pool of stream '" + options.stream_id + "'";
   DmabufExporters exporters = find_dmabuf_exporters();
   if (exporters.found.empty()) throw nothing_there(pool, exporters.missing);
-  check_space(pool, uint64_t{options.slots} * options.slot_stride);
+  require_memory(pool, uint64_t{options.slots} * options.slot_stride);
   std::optional<Error> refusal;
   for (const auto& exporter : exporters.found) {
     try {
@@ -64,7 +43,7 @@ std::unique_ptr<DmabufPoolMemory> DmabufPoolMemory::create(const PoolMemoryOptio
                                                 options.slot_stride);
     } catch (const Error& error) {
       // The best device's answer counts; another one may still do.
-      if (!refusal) refusal.emplace(error.code(), pool + error.what());
+      if (!refusal) refusal.emplace(error.code(), pool + ": " + error.what());
     }
   }
   throw *refusal;
