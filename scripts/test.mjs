@@ -9,6 +9,7 @@ import { setUp } from './setup/all.mjs';
 import { CPP_BUILDS, runCppTests } from './suites/cpp.mjs';
 import { runModel } from './suites/model.mjs';
 import { addProblem, outcome, summary } from './suites/outcome.mjs';
+import { runTorture, TORTURES } from './suites/torture.mjs';
 import { PROJECTS, runProject } from './suites/vitest.mjs';
 
 const parts = [
@@ -20,6 +21,10 @@ const parts = [
   ...CPP_BUILDS.map((build) => ({
     name: build.name,
     work: (signal) => runCppTests(build, signal),
+  })),
+  ...TORTURES.map((torture) => ({
+    name: torture.name,
+    work: (signal) => runTorture(torture, signal),
   })),
   ...PROJECTS.map((project) => ({
     name: project.name,

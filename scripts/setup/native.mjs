@@ -27,6 +27,24 @@ export function nativeAddon() {
 }
 
 /**
+ * A program of native/test, for people who run it by hand.
+ * @param {{directory: string, target: string}} program
+ * @returns {import('./steps.mjs').Step}
+ */
+export function nativeProgram({ directory, target }) {
+  return {
+    name: `Program ${target}`,
+    log: `native-${target}`,
+    remedy: `The compiler’s message is in the log; \`rm -r ${directory}\` starts afresh.`,
+    check: () => null,
+    async work(context) {
+      await buildNative(context, { directory, target });
+      return 'built';
+    },
+  };
+}
+
+/**
  * Configures and builds a target of native/CMakeLists.txt.
  * @param {import('./steps.mjs').StepContext} context
  * @param {{directory: string, target: string, sanitize?: string}} build

@@ -59,7 +59,7 @@ async function runProgram(result, build, program, signal) {
   process.stdout.write(`${mark} ${program}: ${passed} passed, ${failed} failed\n`);
 }
 
-function sanitizerOptions() {
+export function sanitizerOptions() {
   return {
     // GLib has no frame pointers: only the slow unwinder shows, and lets us suppress, who allocated.
     ASAN_OPTIONS: 'detect_leaks=1:fast_unwind_on_malloc=0:strict_string_checks=1',

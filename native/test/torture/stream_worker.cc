@@ -85,6 +85,7 @@ std::optional<Packet> StreamWorker::next() {
 bool StreamWorker::attach(const Packet& hint) {
   const std::string epoch(hint.epoch.data(), hint.epoch.size());
   try {
+    ++attaches_;
     bus_.attach(kStreams[stream_].producer, epoch);
     return true;
   } catch (const Error& error) {
@@ -111,7 +112,7 @@ void StreamWorker::take(const Packet& hint) {
   auto* const lease = std::get_if<std::shared_ptr<SlotLease>>(&result);
   if (lease == nullptr) return tell(Note::kStale, hint);
   const auto keep_ns = static_cast<int64_t>(random_.below(uint64_t{role().slow_ms} * 1'000'000));
-  held_.push_back({hint, std::move(*lease), monotonic_ns() + keep_ns, again});
+  held_.push_back({hint, std::move(*lease), monotonic_ns() + keep_ns, again, attaches_});
 }
 
 std::string StreamWorker::look(const Held& held) {
@@ -122,17 +123,27 @@ std::string StreamWorker::look(const Held& held) {
   return pattern.differs(view, bytes > kWholeBytes ? kSomeRows : 0, random_);
 }
 
+// Only a fence may end a lease before its holder does.
+void StreamWorker::revoked(const Held& held, const std::string& difference) {
+  const std::string epoch(held.hint.epoch.data(), held.hint.epoch.size());
+  const auto result = bus_.lease(epoch, held.hint.slot, held.hint.generation);
+  const auto* const refusal = std::get_if<LeaseRefusal>(&result);
+  const bool fenced = refusal != nullptr && *refusal == LeaseRefusal::kUnattached;
+  // After a new attach there is nobody left to ask.
+  if (fenced || held.attaches != attaches_) {
+    return tell(Note::kRevoked, held.hint, difference);
+  }
+  tell(Note::kFailure, held.hint,
+       consumer_name(consumer_) + " has lost its lease on " + held.hint.frame.text() +
+           " without a fence; pixels: " + (difference.empty() ? "good" : difference));
+}
+
 void StreamWorker::finish_oldest() {
   const Held held = std::move(held_.front());
   held_.pop_front();
   if (held.again) return;
-  std::string difference;
-  try {
-    difference = look(held);
-  } catch (const Error& error) {
-    return tell(Note::kRevoked, held.hint, error.code());
-  }
-  if (!held.lease->valid()) return tell(Note::kRevoked, held.hint, difference);
+  const std::string difference = look(held);
+  if (!held.lease->valid()) return revoked(held, difference);
   if (!difference.empty()) {
     return tell(Note::kFailure, held.hint,
                 "torn: " + consumer_name(consumer_) + " holds " + held.hint.frame.text() +

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -33,7 +34,8 @@ class StreamWorker {
     Packet hint;
     std::shared_ptr<SlotLease> lease;
     int64_t until_ns = 0;
-    bool again = false;  // Done before; only the delivery is to be ended.
+    bool again = false;     // Done before; only the delivery is to be ended.
+    uint64_t attaches = 0;  // As they were.
   };
   const GroupRole& role() const { return kGroups[group_]; }
   void work();
@@ -43,6 +45,7 @@ class StreamWorker {
   bool attach(const Packet& hint);
   bool known(const FrameName& frame) const;
   void finish_oldest();
+  void revoked(const Held& held, const std::string& difference);
   std::string look(const Held& held);
   void tell(Note note, const Packet& hint, const std::string& text = {});
 
@@ -57,6 +60,7 @@ class StreamWorker {
   // Of the thread alone.
   std::deque<Held> held_;
   std::set<FrameName> done_;  // The last ones.
+  uint64_t attaches_ = 0;
 
   std::mutex mutex_;
   std::condition_variable changed_;
