@@ -28,8 +28,8 @@ constexpr size_t kMaxConnections = 256;
 // How often leases are looked at, and how soon a drained pool is noticed. A
 // lease ends at most two ticks after its deadline.
 constexpr uint32_t kTickMs = 200;
-constexpr uint32_t kLeastTickMs = 25;
-constexpr uint32_t kTicksOfDeadline = 20;
+constexpr uint32_t kLeastTickMs = 10;
+constexpr uint32_t kTicksOfDeadline = 40;
 constexpr size_t kMaxRevokedNames = 1024;
 constexpr int kMessagesAtOnce = 32;
 

@@ -14,7 +14,8 @@ class LeaseWatch {
  public:
   // Looks at the lane and says why its consumer must be fenced, if it must: a
   // lease is older than the deadline (0: there is none), or there are more than
-  // granted. Ages count from the look that saw the lease first.
+  // granted. Ages count from the look that saw the lease first; a frame that is
+  // let go of and leased again between two looks is leased all the time.
   std::optional<std::string> look(const FramePool& pool, const Lane& lane, int64_t now_ns,
                                   int64_t deadline_ns);
 

@@ -1,6 +1,7 @@
 // Peers that a producer or a consumer must not trust: strangers, nonsense, silence.
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,40 +11,10 @@
 #include "bus_rig.h"
 #include "check.h"
 #include "core/bus_socket.h"
+#include "raw_peer.h"
 
 using namespace framebus;
 using namespace framebus::test;
-
-namespace {
-
-// A peer that speaks the protocol as it likes.
-UniqueFd connect_to(const Directory& directory) {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  (directory.path() + "/ingest-0.sock").copy(address.sun_path, sizeof(address.sun_path) - 1);
-  CHECK(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
-  return fd;
-}
-
-Received answer_of(const UniqueFd& fd) {
-  Received received;
-  CHECK(soon([&] {
-    received = receive(fd.get(), true);
-    return received.status != Received::Status::kNothing;
-  }));
-  return received;
-}
-
-HelloMessage hello() {
-  HelloMessage message;
-  message.max_held = 4;
-  set_field(message.name, "raw");
-  set_field(message.group, "infer");
-  return message;
-}
-
-}  // namespace
 
 TEST("strangers are refused with a reason that helps") {
   if (::geteuid() != 0) {
@@ -98,6 +69,8 @@ TEST("peers that talk nonsense are cut, and nobody else notices") {
   HelloMessage message = hello();
   message.version = 99;
   CHECK(refusal_to(&message, sizeof(message)).find("version 99") != std::string::npos);
+  // An older hello was shorter.
+  CHECK(refusal_to(&message, 152).find("version 99") != std::string::npos);
   message = hello();
   message.name.fill('a');  // No terminating zero.
   CHECK(refusal_to(&message, sizeof(message)) == "malformed hello");
@@ -155,6 +128,81 @@ TEST("a silent producer does not hold an attach, or close, for ever") {
   CHECK(std::chrono::steady_clock::now() - start < 1s);
   CHECK(code == "BUS_CLOSED");
   CHECK(worker.attach_error("ingest-0", std::string(32, 'a')) == "BUS_CLOSED");
+}
+
+TEST("a token is asked for, and never told") {
+  const Directory directory;
+  Producer producer(directory, {}, 0, std::string(kTokenBytes, 's'));
+  const auto pool = producer.pool();
+  const auto attach_with = [&](const std::string& token) {
+    Worker worker(directory, {.name = "w", .group = "infer", .max_held = 1, .token = token});
+    const std::string code = worker.attach_error("ingest-0", pool->epoch());
+    if (code.empty()) return std::string();
+    const BusServerEvent event = producer.events.next();
+    CHECK(event.type == Type::kRefused);
+    CHECK(code == "BUS_REFUSED" && worker.last_message.find(event.reason) != std::string::npos);
+    return event.reason;
+  };
+  CHECK(attach_with("") == "wrong or missing token; set bus.token_file as the producer has it");
+  CHECK(attach_with("guess") == attach_with(""));
+  CHECK(attach_with(std::string(kTokenBytes - 1, 's')) == attach_with(""));
+  CHECK(attach_with(std::string(kTokenBytes - 1, 's') + "x") == attach_with(""));
+  CHECK(attach_with(std::string(kTokenBytes, 's')).empty());
+  std::string code;
+  try {
+    const Producer second(directory, {}, 0, std::string(kTokenBytes + 1, 's'));
+  } catch (const Error& error) {
+    code = error.code();
+    CHECK(std::string(error.what()).find('s' + std::string(8, 's')) == std::string::npos);
+  }
+  CHECK(code == "BAD_OPTIONS");
+}
+
+TEST("a peer that sends descriptors, or attaches without end, is cut and costs no descriptor") {
+  const Directory directory;
+  Producer producer(directory);
+  const auto pool = producer.pool();
+  {
+    const UniqueFd peer = connect_to(directory);
+    CHECK(send_message(peer.get(), hello()) == SendResult::kSent);
+    CHECK(answer_of(peer).status == Received::Status::kMessage);
+    const auto ask = epoch_message<AttachMessage>(pool->epoch(), 1);
+    CHECK(send_message(peer.get(), ask, {peer.get()}) == SendResult::kSent);
+    CHECK(answer_of(peer).status == Received::Status::kGone);
+    CHECK(producer.events.next().type == Type::kAttached);
+    CHECK(producer.events.next().reason == "malformed message");
+  }
+  const UniqueFd peer = connect_to(directory);
+  CHECK(send_message(peer.get(), hello()) == SendResult::kSent);
+  CHECK(answer_of(peer).status == Received::Status::kMessage);
+  const size_t before = open_fds();
+  for (uint64_t ticket = 1; ticket <= 8; ++ticket) {
+    CHECK(send_message(peer.get(), epoch_message<AttachMessage>(pool->epoch(), ticket)) ==
+          SendResult::kSent);
+    CHECK(answer_of(peer).fds.size() == 2);  // And closed again.
+  }
+  CHECK(open_fds() == before);  // The producer is in this process.
+  send_message(peer.get(), epoch_message<AttachMessage>(pool->epoch(), 9));
+  CHECK(answer_of(peer).status == Received::Status::kGone);
+  CHECK(producer.events.next().type == Type::kAttached);
+  CHECK(producer.events.next().reason == "it attaches too often");
+}
+
+TEST("descriptors that do not fit into this process are noticed") {
+  int pair[2];
+  CHECK(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
+  const UniqueFd from(pair[0]);
+  const UniqueFd to(pair[1]);
+  rlimit limit{};
+  CHECK(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  CHECK(send_message(from.get(), WelcomeMessage{}, {from.get(), from.get()}) == SendResult::kSent);
+  const rlimit tight{static_cast<rlim_t>(::dup(from.get())) + 1, limit.rlim_max};
+  CHECK(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
+  const Received received = receive(to.get(), true);
+  CHECK(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  ::close(static_cast<int>(tight.rlim_cur) - 1);
+  CHECK(received.lost_fds && received.fds.empty());
+  CHECK(!read_message<WelcomeMessage>(received.data.data(), received.bytes));
 }
 
 int main() { return framebus::test::run_all(); }
