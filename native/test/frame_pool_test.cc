@@ -269,6 +269,55 @@ TEST("a decoder may keep reclaimed slots") {
   CHECK(pool->acquire() == b);
 }
 
+TEST("displacing never gives up a frame for a slot that a decoder keeps") {
+  const auto pool = FramePool::create(options(3, {"infer"}));
+  Consumer infer(*pool, "infer");
+  std::vector<HeldSlot> displaced;
+  std::vector<uint32_t> reclaimed;
+  pool->set_displaced_hook([&](HeldSlot left) { displaced.push_back(left); });
+  pool->set_reclaim_hook([&](uint32_t slot) {
+    reclaimed.push_back(slot);
+    if (slot != 0) pool->finish_reclaim(slot);
+  });
+  std::vector<uint64_t> g;
+  for (uint32_t slot = 0; slot < 3; ++slot) CHECK(pool->acquire() == slot);
+  for (uint32_t slot = 0; slot < 3; ++slot) g.push_back(pool->publish(slot));
+  pool->set_kept(0, true);
+  pool->set_kept(2, true);
+  CHECK(pool->acquire_displacing() == 1U);  // Not the oldest: that would win nothing.
+  CHECK(displaced.size() == 1 && displaced[0].slot == 1);
+  CHECK(!pool->acquire_displacing());
+  CHECK(displaced.size() == 1 && infer.take(0, g[0]));  // All the others are still to be had.
+  infer.let_go(0, g[0]);
+  CHECK(!pool->acquire_displacing());  // Done with, but kept: costs nothing, wins nothing yet.
+  CHECK(displaced.size() == 1 && reclaimed == (std::vector<uint32_t>{1, 0}));
+  pool->set_kept(0, false);
+  pool->finish_reclaim(0);
+  CHECK(pool->acquire_displacing() == 0U && displaced.size() == 1);
+  pool->set_kept(2, false);
+  CHECK(pool->acquire_displacing() == 2U && displaced.size() == 2);
+  CHECK(pool->state().frames_displaced == 2);
+}
+
+TEST("a fenced consumer's leases come back, and are void") {
+  const auto pool = FramePool::create(options(2, {"infer", "sink"}));
+  Consumer fenced(*pool, "infer");
+  Consumer sink(*pool, "sink");
+  const uint32_t slot = *pool->acquire();
+  const uint64_t g = pool->publish(slot);
+  CHECK(fenced.take(slot, g) && sink.take(slot, g));
+  fenced.be_fenced();
+  const std::vector<HeldSlot> held = fenced.die();
+  CHECK(held.size() == 1 && held[0].slot == slot);
+  CHECK(!fenced.valid(slot, g) && sink.valid(slot, g));
+  CHECK(pool->delivery(slot, g, "infer") == Delivery::kNone);
+  CHECK(!fenced.take(slot, g));
+  Consumer again(*pool, "infer");
+  CHECK(again.take(slot, g) && again.valid(slot, g));
+  fenced.let_go(slot, g);  // Whatever it writes now, nobody looks.
+  CHECK(pool->delivery(slot, g, "infer") == Delivery::kHeld);
+}
+
 TEST("a retired pool drains") {
   const auto pool = FramePool::create(options(2, {"infer", "sink"}));
   Consumer infer(*pool, "infer");
