@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** Kernel ticks a second in /proc; fixed at 100 by Linux's ABI. */
 const TICKS_PER_SECOND = 100;
@@ -26,4 +26,17 @@ export function processCpuSeconds(pid: number): number {
   // The name (field 2) may hold blanks; what follows the last bracket does not.
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/**
+ * User and system CPU microseconds of a running process' threads; finer than
+ * processCpuSeconds, but without the threads that have ended.
+ */
+export function threadsCpuUs(pid: number): number {
+  let cpuNs = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    // Its first field is the time spent on a CPU, in nanoseconds.
+    cpuNs += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]);
+  }
+  return cpuNs / 1000;
 }
