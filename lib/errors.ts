@@ -326,6 +326,12 @@ export const ERRORS = {
     retryable: false,
     remedy: 'Correct input and decoder in the manifest so that they fit the model.',
   },
+  MODEL_DECODER: {
+    grpc: 'INVALID_ARGUMENT',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'Correct the decoder module that the message names; examples/decoder has one that works.',
+  },
   ENGINE_MISSING: {
     grpc: 'FAILED_PRECONDITION',
     exit: EXIT.unavailable,

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { formatProblems, Positions, schemaProblems, yamlProblem, type Problem } from '../lib/config/problem.js';
 import { FramebusError, codeOf, messageOf } from '../lib/errors.js';
+import { isSuppressed, taskOf, toDecoderOptions, type DecoderOptions, type ModelTask } from './decoder_options.js';
 import { knownManifestKeys, manifestSchema, type ManifestFile } from './manifest_schema.js';
 
 const CHANNEL = /^(0|[1-9]\d{0,4})$/;
@@ -32,53 +33,32 @@ export interface ModelInput {
   /** Network value = (level − mean) × scale, level 0 to 255, in `colorOrder`. */
   mean: [number, number, number];
   scale: [number, number, number];
-  dtype: 'float32';
+  dtype: 'float32' | 'float16' | 'uint8';
 }
 
-/** Boxes [N,A,4] in 0–1 and scores [N,A,C]. */
-export interface SsdDecoderOptions {
-  kind: 'ssd';
-  /** Names of the outputs. */
-  boxes: string;
-  scores: string;
-  boxOrder: 'yxyx' | 'xyxy';
+/** A further input, the same for every frame. */
+export interface ExtraInput {
+  name: string;
+  dtype: 'float32' | 'int32' | 'int64';
+  /** One row; the input has one for every picture of the batch. */
+  row: number[];
 }
-
-/** Rows [N,cells,5+C]. */
-export interface YoloxDecoderOptions {
-  kind: 'yolox';
-  output: string;
-  strides: number[];
-  /** Whether the graph applies grid, stride and exp itself (`--decode_in_inference`). */
-  decoded: boolean;
-  /** Report every class of a box above its threshold, not the best one only. */
-  multiLabel: boolean;
-}
-
-/** Channels [N,4+C,cells]. */
-export interface Yolov8DecoderOptions {
-  kind: 'yolov8';
-  output: string;
-  strides: number[];
-  multiLabel: boolean;
-}
-
-export type DecoderOptions = SsdDecoderOptions | YoloxDecoderOptions | Yolov8DecoderOptions;
 
 /** All that is to be known of a model to run it. Plain data: it crosses to worker threads. */
 export interface ModelManifest {
   name: string;
   /** SPDX identifier. */
   licence: string;
-  task: 'detect';
+  task: ModelTask;
   /** Path of the manifest. */
   file: string;
   source: ModelSource;
   input: ModelInput;
+  extraInputs: ExtraInput[];
   decoder: DecoderOptions;
   /** Channel → name; channels without one are never reported. */
   labels: ReadonlyMap<number, string>;
-  /** Number of class channels of the model. */
+  /** Number of class channels of the model, and of thresholds. */
   classes: number;
   /** A detection's score must be above its class's threshold. */
   thresholds: { default: number; classes: Readonly<Record<string, number>> };
@@ -107,7 +87,7 @@ export function parseManifest(text: string, file: string): ModelManifest {
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: true });
   if (document.errors.length > 0) refuse(file, document.errors.map((error) => yamlProblem(error, text)));
   const positions = new Positions(document, lines);
-  const parsed = manifestSchema.safeParse(document.toJS() ?? {}, { reportInput: true });
+  const parsed = manifestSchema.safeParse(withDecoderKind(document.toJS() ?? {}), { reportInput: true });
   if (!parsed.success) {
     refuse(file, parsed.error.issues.flatMap((issue) => schemaProblems(issue, positions, knownManifestKeys)));
   }
@@ -124,9 +104,44 @@ function refuse(file: string, problems: readonly Problem[]): never {
   throw new FramebusError('MODEL_INVALID', formatProblems(file, problems));
 }
 
-/** What the schema cannot see: keys that do not go together. */
-function conflicts(raw: ManifestFile, file: string): { at: string[]; message: string }[] {
-  const found: { at: string[]; message: string }[] = [];
+/** `decoder: PATH` and `decoder: {module: PATH}` mean a module. */
+function withDecoderKind(raw: unknown): unknown {
+  if (typeof raw !== 'object' || raw === null || !('decoder' in raw)) return raw;
+  const { decoder } = raw;
+  if (typeof decoder === 'string') return { ...raw, decoder: { kind: 'module', module: decoder } };
+  if (typeof decoder !== 'object' || decoder === null || !('module' in decoder) || 'kind' in decoder) return raw;
+  return { ...raw, decoder: { kind: 'module', ...decoder } };
+}
+
+/** Something that the schema cannot see. */
+interface Conflict {
+  at: string[];
+  message: string;
+}
+
+const conflicts = (raw: ManifestFile, file: string): Conflict[] => [...labelConflicts(raw, file), ...taskConflicts(raw)];
+
+/** Sections that a task needs, or has no use for. */
+function taskConflicts({ task, decoder, labels, thresholds, nms }: ManifestFile): Conflict[] {
+  const found: Conflict[] = [];
+  const meant = taskOf(decoder.kind);
+  if (meant !== null && meant !== task) {
+    found.push({ at: ['decoder', 'kind'], message: `${decoder.kind} is for task: ${meant}, the task is ${task}` });
+  }
+  if (task !== 'raw' && Object.keys(labels).length === 0) found.push({ at: ['labels'], message: 'must name at least one class' });
+  if ((task === 'detect' || task === 'classify') && thresholds === undefined) {
+    found.push({ at: ['thresholds'], message: 'is missing' });
+  }
+  if (task === 'detect' && nms === undefined && !isSuppressed(decoder.kind)) {
+    found.push({ at: ['nms'], message: 'is missing: say kind: per_class, agnostic or none' });
+  }
+  if (task !== 'detect' && nms !== undefined) found.push({ at: ['nms'], message: `is for task: detect, the task is ${task}` });
+  return found;
+}
+
+/** Names and numbers that do not go together. */
+function labelConflicts(raw: ManifestFile, file: string): Conflict[] {
+  const found: Conflict[] = [];
   const expected = path.basename(file).replace(/\.ya?ml$/, '');
   if (raw.name !== expected) {
     found.push({ at: ['name'], message: `must be the name of the file, "${expected}", is "${raw.name}"` });
@@ -137,8 +152,7 @@ function conflicts(raw: ManifestFile, file: string): { at: string[]; message: st
     }
   }
   const labels = Object.values(raw.labels);
-  if (labels.length === 0) found.push({ at: ['labels'], message: 'must name at least one class' });
-  for (const label of Object.keys(raw.thresholds.classes)) {
+  for (const label of Object.keys(raw.thresholds?.classes ?? {})) {
     if (!labels.includes(label)) {
       found.push({ at: ['thresholds', 'classes', label], message: 'is not one of the labels' });
     }
@@ -161,11 +175,12 @@ function toManifest(raw: ManifestFile, file: string): ModelManifest {
     file,
     source: toSource(raw.source, file),
     input: { ...input, colorOrder },
-    decoder: toDecoder(raw.decoder),
+    extraInputs: raw.extra_inputs.map((extra) => toExtraInput(extra, raw.input)),
+    decoder: toDecoderOptions(raw.decoder, file),
     labels: new Map(Object.entries(raw.labels).map(([key, label]) => [Number(key), label])),
     classes: raw.decoder.classes ?? channels(raw.labels),
-    thresholds: raw.thresholds,
-    nms: raw.nms,
+    thresholds: raw.thresholds ?? { default: 0, classes: {} },
+    nms: raw.nms ?? { kind: 'none', iou: 1 },
     topK: raw.top_k,
     batch: raw.batch,
   };
@@ -181,13 +196,10 @@ function toSource(raw: ManifestFile['source'], file: string): ModelSource {
   return { kind: 'file', file: path.resolve(path.dirname(file), raw.file ?? ''), sha256: raw.sha256 ?? null };
 }
 
-function toDecoder(raw: ManifestFile['decoder']): DecoderOptions {
-  switch (raw.kind) {
-    case 'ssd':
-      return { kind: raw.kind, boxes: raw.boxes, scores: raw.scores, boxOrder: raw.box_order };
-    case 'yolox':
-      return { kind: raw.kind, output: raw.output, strides: raw.strides, decoded: raw.decoded, multiLabel: raw.multi_label };
-    case 'yolov8':
-      return { kind: raw.kind, output: raw.output, strides: raw.strides, multiLabel: raw.multi_label };
-  }
+function toExtraInput(
+  { name, dtype, value }: ManifestFile['extra_inputs'][number],
+  { width, height }: ManifestFile['input'],
+): ExtraInput {
+  if (value === 'width_height') return { name, dtype, row: [width, height] };
+  return { name, dtype, row: value === 'height_width' ? [height, width] : value };
 }

@@ -61,7 +61,8 @@ async function misfitOf(manifest: ModelManifest, file: string): Promise<string |
   try {
     const engine = await OnnxEngine.load({ manifest, file, threads: 1, input, maxBatch: 1 });
     try {
-      await new Detector(manifest, engine, input, () => []).warmUp(1);
+      const detector = await Detector.create(manifest, engine, input, () => []);
+      await detector.warmUp(1);
       return null;
     } finally {
       await engine.close();

@@ -4,7 +4,7 @@ import { preprocess } from '../../native/index.js';
 import { classThresholds } from '../../services/infer/class_thresholds.js';
 import { Detector, type BatchTimes } from '../../services/infer/detector.js';
 import { OnnxEngine } from '../../services/infer/onnx_engine.js';
-import { toDetections } from '../../services/infer/result_publisher.js';
+import { toDetections } from '../../services/infer/result_findings.js';
 import { overlayBoxes } from '../../services/sink/overlay.js';
 import { table } from '../status/table.js';
 import { drawnPicture } from './drawn_picture.js';
@@ -48,7 +48,7 @@ export async function testPicture(options: PictureTestOptions): Promise<PictureT
     const engine = await OnnxEngine.load({ manifest, file: options.modelFile, threads: options.threads, input, maxBatch: 1 });
     const loadedMs = performance.now();
     try {
-      const detector = new Detector(manifest, engine, input, preprocess);
+      const detector = await Detector.create(manifest, engine, input, preprocess);
       await detector.warmUp(1);
       const warmMs = performance.now();
       const { detections, times } = await detect(detector, picture, options);

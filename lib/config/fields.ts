@@ -34,14 +34,14 @@ export function integer(min: number, max: number) {
     if (Number.isInteger(value) && value >= min && value <= max) return;
     const message = `must be a whole number from ${min} to ${max}, is ${show(value)}`;
     context.issues.push({ code: 'custom', message, input: value });
-  });
+  }).meta({ type: 'integer', minimum: min, maximum: max });
 }
 
 /** A number within limits. */
 export function decimal(min: number, max: number) {
   return z.number().refine((value) => value >= min && value <= max, {
     error: (issue) => `must be from ${min} to ${max}, is ${show(issue.input)}`,
-  });
+  }).meta({ minimum: min, maximum: max });
 }
 
 /** A port to listen on; 0 takes a free one. */
@@ -60,7 +60,7 @@ export const name = z.string().regex(NAME, {
 });
 
 /** Text that is not empty. */
-export const text = z.string().refine((value) => value.trim() !== '', { error: 'must not be empty' });
+export const text = z.string().refine((value) => value.trim() !== '', { error: 'must not be empty' }).meta({ minLength: 1 });
 
 /** A section: unknown keys are refused, and one that is left empty means its defaults. */
 export function section<S extends z.ZodRawShape>(shape: S) {

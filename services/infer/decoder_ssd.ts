@@ -1,7 +1,10 @@
 import type { Candidates } from './candidates.js';
-import type { Decoder, OutputTensors } from './decoder.js';
-import { checkShapes, outputOf } from './tensor_shape.js';
-import type { ModelManifest, SsdDecoderOptions } from '../../models/manifest.js';
+import type { Decoder } from './decoder.js';
+import type { Findings } from './findings.js';
+import { floatsOf, type OutputTensors } from './output_tensor.js';
+import { checkShapes } from './tensor_shape.js';
+import type { DecoderOptionsOf } from '../../models/decoder_options.js';
+import type { ModelManifest } from '../../models/manifest.js';
 
 /** Outputs of an SSD for one frame. */
 export interface SsdFrame {
@@ -42,9 +45,9 @@ export function decodeSsd(frame: SsdFrame, thresholds: Float64Array, into: Candi
 /** SSD with its boxes already put together from the anchors: two outputs, boxes and scores. */
 export class SsdDecoder implements Decoder {
   readonly #manifest: ModelManifest;
-  readonly #options: SsdDecoderOptions;
+  readonly #options: DecoderOptionsOf<'ssd'>;
 
-  constructor(manifest: ModelManifest, options: SsdDecoderOptions) {
+  constructor(manifest: ModelManifest, options: DecoderOptionsOf<'ssd'>) {
     this.#manifest = manifest;
     this.#options = options;
   }
@@ -56,9 +59,9 @@ export class SsdDecoder implements Decoder {
     });
   }
 
-  decode(outputs: OutputTensors, frame: number, thresholds: Float64Array, into: Candidates): void {
-    const boxes = outputOf(outputs, this.#options.boxes);
-    const scores = outputOf(outputs, this.#options.scores);
+  decode(outputs: OutputTensors, frame: number, thresholds: Float64Array, into: Findings): void {
+    const boxes = floatsOf(outputs, this.#options.boxes);
+    const scores = floatsOf(outputs, this.#options.scores);
     const anchors = boxes.dims[1] ?? 0;
     const { width, height } = this.#manifest.input;
     decodeSsd(
@@ -70,7 +73,7 @@ export class SsdDecoder implements Decoder {
         height,
       },
       thresholds,
-      into,
+      into.boxes,
     );
   }
 }

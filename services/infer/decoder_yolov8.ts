@@ -1,8 +1,11 @@
 import type { Candidates } from './candidates.js';
-import type { Decoder, OutputTensors } from './decoder.js';
+import type { Decoder } from './decoder.js';
+import type { Findings } from './findings.js';
 import { cellCount } from './decoder_yolox.js';
-import { checkShapes, outputOf } from './tensor_shape.js';
-import type { ModelManifest, Yolov8DecoderOptions } from '../../models/manifest.js';
+import { floatsOf, type OutputTensors } from './output_tensor.js';
+import { checkShapes } from './tensor_shape.js';
+import type { DecoderOptionsOf } from '../../models/decoder_options.js';
+import type { ModelManifest } from '../../models/manifest.js';
 
 /** Best class of every cell so far; kept between frames. */
 export class BestClasses {
@@ -67,10 +70,10 @@ function findBest(channels: Float32Array, { scores, classes }: BestClasses, coun
 /** YOLOv8 and its kin: one output, channel-major. */
 export class Yolov8Decoder implements Decoder {
   readonly #manifest: ModelManifest;
-  readonly #options: Yolov8DecoderOptions;
+  readonly #options: DecoderOptionsOf<'yolov8'>;
   readonly #best: BestClasses;
 
-  constructor(manifest: ModelManifest, options: Yolov8DecoderOptions) {
+  constructor(manifest: ModelManifest, options: DecoderOptionsOf<'yolov8'>) {
     this.#manifest = manifest;
     this.#options = options;
     this.#best = new BestClasses(cellCount(manifest.input.width, manifest.input.height, options.strides));
@@ -82,12 +85,12 @@ export class Yolov8Decoder implements Decoder {
     });
   }
 
-  decode(outputs: OutputTensors, frame: number, thresholds: Float64Array, into: Candidates): void {
-    const { data } = outputOf(outputs, this.#options.output);
+  decode(outputs: OutputTensors, frame: number, thresholds: Float64Array, into: Findings): void {
+    const { data } = floatsOf(outputs, this.#options.output);
     const cells = this.#best.scores.length;
     const size = (4 + thresholds.length) * cells;
     const channels = data.subarray(frame * size, (frame + 1) * size);
-    if (this.#options.multiLabel) decodeYolov8MultiLabel(channels, cells, thresholds, into);
-    else decodeYolov8(channels, this.#best, thresholds, into);
+    if (this.#options.multiLabel) decodeYolov8MultiLabel(channels, cells, thresholds, into.boxes);
+    else decodeYolov8(channels, this.#best, thresholds, into.boxes);
   }
 }

@@ -1,7 +1,11 @@
+import { bestClass } from './best_class.js';
 import type { Candidates } from './candidates.js';
-import type { Decoder, OutputTensors } from './decoder.js';
-import { checkShapes, outputOf } from './tensor_shape.js';
-import type { ModelManifest, YoloxDecoderOptions } from '../../models/manifest.js';
+import type { Decoder } from './decoder.js';
+import type { Findings } from './findings.js';
+import { floatsOf, type OutputTensors } from './output_tensor.js';
+import { checkShapes } from './tensor_shape.js';
+import type { DecoderOptionsOf } from '../../models/decoder_options.js';
+import type { ModelManifest } from '../../models/manifest.js';
 
 /** Output of a YOLOX for one frame. */
 export interface YoloxFrame {
@@ -69,21 +73,13 @@ function pushCell(
   into.push(x - w / 2, y - h / 2, x + w / 2, y + h / 2, score, index);
 }
 
-function bestClass(rows: Float32Array, from: number, classes: number): number {
-  let best = 0;
-  for (let index = 1; index < classes; index++) {
-    if ((rows[from + index] as number) > (rows[from + best] as number)) best = index;
-  }
-  return best;
-}
-
 /** YOLOX: one output, rows of box, objectness and classes. */
 export class YoloxDecoder implements Decoder {
   readonly #manifest: ModelManifest;
-  readonly #options: YoloxDecoderOptions;
+  readonly #options: DecoderOptionsOf<'yolox'>;
   readonly #cells: number;
 
-  constructor(manifest: ModelManifest, options: YoloxDecoderOptions) {
+  constructor(manifest: ModelManifest, options: DecoderOptionsOf<'yolox'>) {
     this.#manifest = manifest;
     this.#options = options;
     this.#cells = cellCount(manifest.input.width, manifest.input.height, options.strides);
@@ -95,12 +91,12 @@ export class YoloxDecoder implements Decoder {
     });
   }
 
-  decode(outputs: OutputTensors, frame: number, thresholds: Float64Array, into: Candidates): void {
-    const { data } = outputOf(outputs, this.#options.output);
+  decode(outputs: OutputTensors, frame: number, thresholds: Float64Array, into: Findings): void {
+    const { data } = floatsOf(outputs, this.#options.output);
     const size = this.#cells * (5 + thresholds.length);
     const { width, height } = this.#manifest.input;
     const { strides, decoded, multiLabel } = this.#options;
     const rows = data.subarray(frame * size, (frame + 1) * size);
-    decodeYolox({ rows, width, height, strides, decoded, multiLabel }, thresholds, into);
+    decodeYolox({ rows, width, height, strides, decoded, multiLabel }, thresholds, into.boxes);
   }
 }

@@ -1,10 +1,11 @@
 import type { PreprocessGeometry, PreprocessSpec } from '../../native/contract.js';
 import type { ModelInput, ModelManifest } from '../../models/manifest.js';
-import { Candidates } from './candidates.js';
-import { createDecoder, type Decoder } from './decoder.js';
+import { createDecoder } from './create_decoder.js';
+import type { Decoder } from './decoder.js';
 import type { Engine } from './engine.js';
-import { toFrameBoxes } from './frame_boxes.js';
-import { nonMaximumSuppression } from './nms.js';
+import { Findings } from './findings.js';
+import { toFrameFindings, type FrameFindings } from './frame_findings.js';
+import { withoutHalves, type OutputTensors } from './output_tensor.js';
 
 /** One frame of a batch. */
 export interface DetectorFrame {
@@ -28,6 +29,8 @@ export interface BatchTimes {
 export interface BatchDetections {
   /** One array a frame, see `toFrameBoxes`. */
   rows: Float32Array[];
+  /** The same for all that is not boxes. */
+  findings: FrameFindings[];
   times: BatchTimes;
 }
 
@@ -48,21 +51,29 @@ export class Detector {
   readonly #preprocess: Preprocess;
   readonly #spec: PreprocessSpec;
   readonly #input: Float32Array;
-  readonly #candidates = new Candidates();
+  readonly #found = new Findings();
 
-  /** @param input the batch tensor that the engine reads */
-  constructor(manifest: ModelManifest, engine: Engine, input: Float32Array, preprocess: Preprocess) {
+  private constructor(manifest: ModelManifest, decoder: Decoder, engine: Engine, input: Float32Array, preprocess: Preprocess) {
     this.#manifest = manifest;
     this.#engine = engine;
-    this.#decoder = createDecoder(manifest);
+    this.#decoder = decoder;
     this.#preprocess = preprocess;
     this.#spec = preprocessSpec(manifest.input);
     this.#input = input;
   }
 
   /**
+   * Loads the decoder that the manifest declares. @throws MODEL_DECODER
+   *
+   * @param input the batch tensor that the engine reads
+   */
+  static async create(manifest: ModelManifest, engine: Engine, input: Float32Array, preprocess: Preprocess): Promise<Detector> {
+    return new Detector(manifest, await createDecoder(manifest), engine, input, preprocess);
+  }
+
+  /**
    * Runs every batch size once, so that the first frames do not wait for memory
-   * to be planned, and checks what comes out. @throws MODEL_SHAPE
+   * to be planned, and checks what comes out. @throws MODEL_SHAPE, MODEL_DECODER
    *
    * @returns milliseconds of a run, by batch size
    */
@@ -70,7 +81,9 @@ export class Detector {
     const times = new Map<number, number>();
     for (let batch = maxBatch; batch >= 1; batch--) {
       const fixed = this.#manifest.batch === 'dynamic' ? batch : this.#manifest.batch;
-      this.#decoder.check(await this.#engine.run(batch), fixed);
+      const outputs = await this.#run(batch);
+      this.#decoder.check(outputs, fixed);
+      this.#tryDecode(outputs, batch);
       const startedMs = performance.now();
       await this.#engine.run(batch);
       times.set(batch, performance.now() - startedMs);
@@ -82,16 +95,34 @@ export class Detector {
     const startedNs = process.hrtime.bigint();
     const geometries = this.#preprocess(frames.map((frame) => frame.leaseId), this.#spec, this.#input);
     const preprocessedNs = process.hrtime.bigint();
-    const outputs = await this.#engine.run(frames.length);
+    const outputs = await this.#run(frames.length);
     const inferredNs = process.hrtime.bigint();
-    const rows = frames.map((frame, index) => {
+    const rows: Float32Array[] = [];
+    const findings: FrameFindings[] = [];
+    for (const [index, frame] of frames.entries()) {
       const geometry = geometries[index];
       if (geometry === undefined) throw new Error(`preprocessing returned ${geometries.length} frames of ${frames.length}`);
-      this.#candidates.clear();
-      this.#decoder.decode(outputs, index, frame.thresholds, this.#candidates);
-      const kept = nonMaximumSuppression(this.#candidates, this.#manifest.nms, this.#manifest.topK);
-      return toFrameBoxes(this.#candidates, kept, geometry, frame.width, frame.height);
-    });
-    return { rows, times: { startedNs, preprocessedNs, inferredNs, decodedNs: process.hrtime.bigint() } };
+      this.#found.clear();
+      this.#decoder.decode(outputs, index, frame.thresholds, this.#found);
+      const inFrame = toFrameFindings(this.#found, this.#manifest, { ...frame, geometry });
+      rows.push(inFrame.rows);
+      findings.push(inFrame.findings);
+    }
+    return { rows, findings, times: { startedNs, preprocessedNs, inferredNs, decodedNs: process.hrtime.bigint() } };
+  }
+
+  /** Tensors that are handed on keep their type; decoders calculate with float32. */
+  async #run(batch: number): Promise<OutputTensors> {
+    const outputs = await this.#engine.run(batch);
+    return this.#manifest.task === 'raw' ? outputs : withoutHalves(outputs);
+  }
+
+  /** A decoder that fails shall do so when the model is loaded. */
+  #tryDecode(outputs: OutputTensors, batch: number): void {
+    const thresholds = new Float64Array(this.#manifest.classes).fill(this.#manifest.thresholds.default);
+    for (let frame = 0; frame < batch; frame++) {
+      this.#found.clear();
+      this.#decoder.decode(outputs, frame, thresholds, this.#found);
+    }
   }
 }

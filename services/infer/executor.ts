@@ -3,12 +3,15 @@ import { Worker } from 'node:worker_threads';
 import { FramebusError, isErrorCode, messageOf } from '../../lib/errors.js';
 import type { Log } from '../../lib/log.js';
 import type { BatchTimes } from './detector.js';
+import type { FrameFindings } from './frame_findings.js';
 import type { ExecutorData, ExecutorFrame, ExecutorReply, ExecutorRequest } from './executor_protocol.js';
 
 /** What an executor has found in a batch. */
 export interface ExecutorResult {
   /** One array a frame, see `toFrameBoxes`. */
   rows: Float32Array[];
+  /** The same for all that is not boxes. */
+  findings: FrameFindings[];
   times: BatchTimes;
 }
 
@@ -58,7 +61,7 @@ export class Executor {
     return this.#state;
   }
 
-  /** Resolves when the model is loaded and warm. @throws MODEL_SHAPE, ENGINE_MISSING, ENGINE_FAILED */
+  /** Resolves when the model is loaded and warm. @throws MODEL_SHAPE, MODEL_DECODER, ENGINE_MISSING, ENGINE_FAILED */
   async load(): Promise<void> {
     await this.#spawn();
   }
@@ -144,7 +147,7 @@ export class Executor {
     if (reply.type === 'done') {
       this.#restartMs = FIRST_RESTART_MS;
       this.#learn(running);
-      running.resolve({ rows: reply.rows, times: reply.times });
+      running.resolve({ rows: reply.rows, findings: reply.findings, times: reply.times });
     } else {
       const code = isErrorCode(reply.code) ? reply.code : 'ENGINE_FAILED';
       running.reject(new FramebusError(code, reply.message));

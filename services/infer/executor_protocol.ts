@@ -1,5 +1,6 @@
 import type { ModelManifest } from '../../models/manifest.js';
 import type { BatchTimes } from './detector.js';
+import type { FrameFindings } from './frame_findings.js';
 
 /** What an executor's thread is started with. */
 export interface ExecutorData {
@@ -33,5 +34,5 @@ export type ExecutorReply =
   | { type: 'ready'; engine: string; loadMs: number; batchMs: ReadonlyMap<number, number> }
   /** Cannot be loaded; the thread ends. */
   | { type: 'refused'; code: string; message: string; remedy: string }
-  | { type: 'done'; id: number; rows: Float32Array[]; times: BatchTimes }
+  | { type: 'done'; id: number; rows: Float32Array[]; findings: FrameFindings[]; times: BatchTimes }
   | { type: 'failed'; id: number; code: string; message: string };

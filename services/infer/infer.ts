@@ -16,8 +16,11 @@ import { Executor } from './executor.js';
 import { FrameConsumer, type FrameConsumerOptions } from './frame_consumer.js';
 import { FrameTaker } from './frame_taker.js';
 import { ModelRunner } from './model_runner.js';
+import { checkRawLimit } from './raw_limit.js';
 import { ResultPublisher } from './result_publisher.js';
 
+/** Of nats-server, which says its own when it is connected. */
+const DEFAULT_MAX_PAYLOAD = 1024 * 1024;
 /** Frames of a dead worker come to another one after this. */
 const ACK_WAIT_MS = 1_000;
 /** Longer than any batch takes: a lossless frame is acknowledged when its result is out. */
@@ -77,6 +80,7 @@ class Infer implements Service {
   async addModel(manifest: ModelManifest, streams: readonly StreamConfig[]): Promise<void> {
     const { config, counters, nats } = this.#context;
     const log = this.#context.log.child({ model: manifest.name });
+    checkRawLimit(manifest, nats.info?.max_payload ?? DEFAULT_MAX_PAYLOAD);
     const modelFile = await this.#modelFile(manifest, log);
     const { executors: count, threads, batch, maxHeld } = config.infer;
     const maxBatch = Math.min(batch.size, manifest.batch === 'dynamic' ? batch.size : manifest.batch);

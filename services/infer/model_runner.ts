@@ -5,6 +5,7 @@ import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { Batcher, type Batchable } from './batcher.js';
 import type { Executor } from './executor.js';
 import type { FrameConsumer } from './frame_consumer.js';
+import { noFindings } from './frame_findings.js';
 import type { PulledMessage } from './pulled_message.js';
 import type { Inferred, ResultPublisher } from './result_publisher.js';
 
@@ -155,7 +156,8 @@ export class ModelRunner {
         })),
       );
       for (const [index, leased] of batch.entries()) {
-        this.#publish(leased, result.rows[index] ?? new Float32Array(0), result.times, batch.length);
+        const seen = { rows: result.rows[index] ?? new Float32Array(0), findings: result.findings[index] ?? noFindings() };
+        this.#publish(leased, seen, result.times, batch.length);
       }
       this.pump();
       await this.#letGo(batch);
@@ -170,12 +172,12 @@ export class ModelRunner {
 
   #publish(
     { frame, lease, leasedNs }: LeasedFrame,
-    rows: Float32Array,
+    seen: Pick<Inferred, 'rows' | 'findings'>,
     times: Inferred['times'],
     batchSize: number,
   ): void {
     // A revoked lease means that ingest has answered for the frame, and its pixels may have changed.
-    if (lease.valid()) this.#parts.publisher.inferred({ frame, rows, leasedNs, times, batchSize });
+    if (lease.valid()) this.#parts.publisher.inferred({ frame, ...seen, leasedNs, times, batchSize });
     else this.#parts.publisher.revoked(frame);
   }
 

@@ -1,8 +1,9 @@
 import type * as Onnx from 'onnxruntime-node';
 import { FramebusError, messageOf } from '../../lib/errors.js';
-import type { ModelManifest } from '../../models/manifest.js';
-import type { OutputTensors } from './decoder.js';
+import type { ExtraInput, ModelManifest } from '../../models/manifest.js';
 import type { Engine } from './engine.js';
+import { InputTensor, TENSOR_ARRAYS } from './input_tensor.js';
+import type { OutputTensor, OutputTensors, TensorData, TensorType } from './output_tensor.js';
 import { formatShape } from './tensor_shape.js';
 
 type Runtime = typeof Onnx;
@@ -23,13 +24,15 @@ export class OnnxEngine implements Engine {
   readonly description: string;
   readonly #session: Onnx.InferenceSession;
   readonly #options: OnnxEngineOptions;
+  readonly #input: InputTensor;
   /** Input tensors over the same memory, by batch size. */
   readonly #feeds: ReadonlyMap<number, Onnx.InferenceSession.FeedsType>;
 
   private constructor(runtime: Runtime, session: Onnx.InferenceSession, options: OnnxEngineOptions) {
     this.#session = session;
     this.#options = options;
-    this.#feeds = new Map(batchSizes(options).map((size) => [size, feedsOf(runtime, options, size)]));
+    this.#input = new InputTensor(options.manifest.input.dtype, options.input);
+    this.#feeds = new Map(batchSizes(options).map((size) => [size, feedsOf(runtime, options.manifest, this.#input, size)]));
     this.description = `onnxruntime ${runtime.env.versions.node ?? ''} cpu, ${options.threads} thread(s)`;
   }
 
@@ -37,18 +40,18 @@ export class OnnxEngine implements Engine {
   static async load(options: OnnxEngineOptions): Promise<OnnxEngine> {
     const runtime = await loadOnnxRuntime();
     const session = await createSession(runtime, options);
-    checkInput(session, options.manifest);
+    checkInputs(session, options.manifest);
     return new OnnxEngine(runtime, session, options);
   }
 
   async run(batch: number): Promise<OutputTensors> {
     const { manifest } = this.#options;
-    const feeds = this.#feeds.get(manifest.batch === 'dynamic' ? batch : manifest.batch);
+    const size = manifest.batch === 'dynamic' ? batch : manifest.batch;
+    const feeds = this.#feeds.get(size);
     if (feeds === undefined) throw new RangeError(`model ${manifest.name}: a batch of ${batch} was not prepared`);
+    this.#input.convert(pictureSize(manifest.input) * size);
     const outputs = await this.#session.run(feeds);
-    return Object.fromEntries(
-      Object.entries(outputs).map(([name, { data, dims }]) => [name, { data: floats(data, name, manifest), dims }]),
-    );
+    return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, toOutput(tensor, name, manifest)]));
   }
 
   async close(): Promise<void> {
@@ -96,32 +99,59 @@ function inputShape({ layout, width, height }: ModelManifest['input']): number[]
   return layout === 'nchw' ? [3, height, width] : [height, width, 3];
 }
 
-function feedsOf(runtime: Runtime, { manifest, input }: OnnxEngineOptions, size: number): Onnx.InferenceSession.FeedsType {
-  const shape = inputShape(manifest.input);
-  const length = shape.reduce((product, dimension) => product * dimension, size);
-  return { [manifest.input.name]: new runtime.Tensor('float32', input.subarray(0, length), [size, ...shape]) };
+const pictureSize = ({ width, height }: ModelManifest['input']): number => 3 * width * height;
+
+function feedsOf(runtime: Runtime, manifest: ModelManifest, input: InputTensor, size: number): Onnx.InferenceSession.FeedsType {
+  const { name, dtype } = manifest.input;
+  const picture = new runtime.Tensor(dtype, input.data.subarray(0, pictureSize(manifest.input) * size), [size, ...inputShape(manifest.input)]);
+  const extras = manifest.extraInputs.map((extra) => [extra.name, extraTensor(runtime, extra, size)] as const);
+  return { [name]: picture, ...Object.fromEntries(extras) };
 }
 
-/** Refuses a model whose input is not what the manifest says. */
-function checkInput(session: Onnx.InferenceSession, manifest: ModelManifest): void {
-  const { name } = manifest.input;
-  const expected = [manifest.batch === 'dynamic' ? 'N' : manifest.batch, ...inputShape(manifest.input)];
-  const found = session.inputMetadata.find((input) => input.name === name);
-  if (found === undefined || session.inputMetadata.length !== 1) {
-    const names = session.inputNames.map((input) => `"${input}"`).join(', ');
-    throw new FramebusError('MODEL_SHAPE', `model ${manifest.name}: the manifest gives one input "${name}", the model takes ${names}`);
+/** The same row for every picture. */
+function extraTensor(runtime: Runtime, { dtype, row }: ExtraInput, size: number): Onnx.Tensor {
+  const rows = Array.from({ length: size }, () => row).flat();
+  const dims = [size, row.length];
+  if (dtype === 'int64') return new runtime.Tensor(dtype, BigInt64Array.from(rows, BigInt), dims);
+  return dtype === 'int32' ? new runtime.Tensor(dtype, Int32Array.from(rows), dims) : new runtime.Tensor(dtype, Float32Array.from(rows), dims);
+}
+
+/** Refuses a model whose inputs are not what the manifest says. */
+function checkInputs(session: Onnx.InferenceSession, manifest: ModelManifest): void {
+  const count = manifest.batch === 'dynamic' ? 'N' : manifest.batch;
+  const { name, dtype } = manifest.input;
+  const expected = new Map<string, ExpectedInput>([[name, { dtype, dims: [count, ...inputShape(manifest.input)] }]]);
+  for (const extra of manifest.extraInputs) expected.set(extra.name, { dtype: extra.dtype, dims: [count, extra.row.length] });
+  const has = (input: string): boolean => session.inputNames.includes(input);
+  if (session.inputNames.length !== expected.size || ![...expected.keys()].every(has)) {
+    const given = [...expected.keys()].map((input) => `"${input}"`).join(', ');
+    const taken = session.inputNames.map((input) => `"${input}"`).join(', ');
+    throw new FramebusError('MODEL_SHAPE', `model ${manifest.name}: the manifest gives ${inputs(expected.size)} ${given}, the model takes ${taken}`);
   }
-  const actual = found.isTensor ? found.shape : [];
+  for (const [input, wanted] of expected) checkInput(session, manifest, input, wanted);
+}
+
+const inputs = (count: number): string => (count === 1 ? 'one input' : `${count} inputs`);
+
+interface ExpectedInput {
+  dtype: string;
+  dims: (number | string)[];
+}
+
+function checkInput(session: Onnx.InferenceSession, manifest: ModelManifest, name: string, { dtype, dims }: ExpectedInput): void {
+  const found = session.inputMetadata.find((input) => input.name === name);
+  const isTensor = found?.isTensor === true;
+  const actual = isTensor ? found.shape : [];
   const fits =
-    found.isTensor &&
-    found.type === manifest.input.dtype &&
-    actual.length === expected.length &&
-    expected.every((dimension, axis) => dimensionFits(dimension, actual[axis]));
+    isTensor &&
+    found.type === dtype &&
+    actual.length === dims.length &&
+    dims.every((dimension, axis) => dimensionFits(dimension, actual[axis]));
   if (fits) return;
-  const type = found.isTensor ? found.type : 'no tensor';
+  const type = isTensor ? found.type : 'no tensor';
   throw new FramebusError(
     'MODEL_SHAPE',
-    `model ${manifest.name}: input "${name}" is ${type} ${formatShape(actual)}, the manifest says ${manifest.input.dtype} ${formatShape(expected)}`,
+    `model ${manifest.name}: input "${name}" is ${type} ${formatShape(actual)}, the manifest says ${dtype} ${formatShape(dims)}`,
   );
 }
 
@@ -131,7 +161,13 @@ function dimensionFits(expected: number | string, actual: number | string | unde
   return open || (typeof expected === 'number' && expected === actual);
 }
 
-function floats(data: Onnx.Tensor['data'], name: string, manifest: ModelManifest): Float32Array {
-  if (data instanceof Float32Array) return data;
-  throw new FramebusError('MODEL_SHAPE', `model ${manifest.name}: output "${name}" is not float32`);
+function toOutput({ type, data, dims }: Onnx.Tensor, name: string, manifest: ModelManifest): OutputTensor {
+  if (!isTensorType(type) || typeof data === 'string' || Array.isArray(data)) {
+    throw new FramebusError('MODEL_SHAPE', `model ${manifest.name}: output "${name}" is of ${type}, which is not known`);
+  }
+  if (type !== 'float16') return { type, data: data as TensorData, dims };
+  // Where JavaScript has a Float16Array, the runtime may use it.
+  return { type, data: new Uint16Array(data.buffer, data.byteOffset, data.length), dims };
 }
+
+const isTensorType = (type: string): type is TensorType => Object.hasOwn(TENSOR_ARRAYS, type);

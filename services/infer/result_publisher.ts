@@ -4,12 +4,12 @@ import { withDeadline } from '../../lib/deadline.js';
 import { encodeResult } from '../../lib/messages.js';
 import * as subjects from '../../lib/subjects.js';
 import type { ModelManifest } from '../../models/manifest.js';
-import type { Detection } from '#proto/framebus/detection/v1/detection.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import type { BatchTimes } from './detector.js';
-import { ROW } from './frame_boxes.js';
+import type { FrameFindings } from './frame_findings.js';
+import { toDetections, toFrameMessages } from './result_findings.js';
 
 /** A server that is away must not keep the frames. */
 const FLUSH_DEADLINE_MS = 1_000;
@@ -19,17 +19,11 @@ export interface Inferred {
   frame: FrameDescriptor;
   /** See `toFrameBoxes`. */
   rows: Float32Array;
+  /** All that is not boxes. */
+  findings: FrameFindings;
   leasedNs: bigint;
   times: BatchTimes;
   batchSize: number;
-}
-
-/** Detections of a frame, as clients get them. */
-export function toDetections(rows: Float32Array, labels: ReadonlyMap<number, string>): Detection[] {
-  return Array.from({ length: rows.length / ROW }, (_, index) => {
-    const [x = 0, y = 0, width = 0, height = 0, confidence = 0, classId = 0] = rows.subarray(index * ROW, (index + 1) * ROW);
-    return { box: { x, y, width, height }, classId, label: labels.get(classId) ?? '', confidence };
-  });
 }
 
 /** Sends the results of one model to sink, and counts them. */
@@ -44,14 +38,16 @@ export class ResultPublisher {
     this.#counters = counters;
   }
 
-  inferred({ frame, rows, leasedNs, times, batchSize }: Inferred): void {
-    const detections = toDetections(rows, this.#manifest.labels);
+  inferred({ frame, rows, findings, leasedNs, times, batchSize }: Inferred): void {
+    const { labels } = this.#manifest;
+    const detections = toDetections(rows, labels, findings.landmarks);
     this.#publish({
       frame,
       status: InferenceStatus.INFERENCE_STATUS_INFERRED,
       reason: '',
       model: this.#manifest.name,
       detections,
+      ...toFrameMessages(findings, labels),
       times: { leasedNs, ...times },
       batchSize,
     });
@@ -69,6 +65,9 @@ export class ResultPublisher {
       reason,
       model: this.#manifest.name,
       detections: [],
+      classifications: [],
+      masks: [],
+      tensors: [],
       times: undefined,
       batchSize: 0,
     });

@@ -1,12 +1,26 @@
 import { FramebusError } from '../../lib/errors.js';
-import type { OutputTensor, OutputTensors } from './decoder.js';
+import type { OutputTensor, OutputTensors, TensorType } from './output_tensor.js';
 
 /** What a dimension must be: a number, or a letter for one that is free but the same wherever the letter stands. */
 export type ExpectedDimension = number | string;
 
+/** What an output must be; float32 unless types are given. */
+export type ExpectedTensor =
+  | readonly ExpectedDimension[]
+  | { dims: readonly ExpectedDimension[]; types: readonly TensorType[] };
+
+const FLOAT32: readonly TensorType[] = ['float32'];
+
 /** Written as in NumPy: `[1, 3549, 85]`. */
 export function formatShape(dimensions: readonly ExpectedDimension[]): string {
   return `[${dimensions.join(', ')}]`;
+}
+
+/** Names, types and shapes of outputs, for messages. */
+export function formatOutputs(outputs: OutputTensors): string {
+  return Object.entries(outputs)
+    .map(([name, { dims, type }]) => `${name} ${type === 'float32' ? '' : `${type} `}${formatShape(dims)}`)
+    .join(', ');
 }
 
 /**
@@ -18,24 +32,24 @@ export function checkShapes(
   model: string,
   decoder: string,
   outputs: OutputTensors,
-  expected: Readonly<Record<string, readonly ExpectedDimension[]>>,
+  expected: Readonly<Record<string, ExpectedTensor>>,
 ): void {
   const letters = new Map<string, number>();
-  for (const [name, dimensions] of Object.entries(expected)) {
-    const actual = outputs[name]?.dims;
+  const refuse = (message: string): never => {
+    throw new FramebusError('MODEL_SHAPE', `model ${model}: ${message}`);
+  };
+  for (const [name, wanted] of Object.entries(expected)) {
+    const { dims, types } = 'dims' in wanted ? wanted : { dims: wanted, types: FLOAT32 };
+    const actual: OutputTensor | undefined = outputs[name];
     if (actual === undefined) {
-      const known = Object.entries(outputs).map(([other, tensor]) => `${other} ${formatShape(tensor.dims)}`);
-      throw new FramebusError(
-        'MODEL_SHAPE',
-        `model ${model}: decoder ${decoder} reads an output "${name}" ${formatShape(dimensions)}; the model has ${known.join(', ')}`,
-      );
+      return refuse(`decoder ${decoder} reads an output "${name}" ${formatShape(dims)}; the model has ${formatOutputs(outputs)}`);
     }
-    if (!fits(actual, dimensions, letters)) {
+    if (!fits(actual.dims, dims, letters)) {
       const bound = [...letters].map(([letter, value]) => `, ${letter} = ${value}`).join('');
-      throw new FramebusError(
-        'MODEL_SHAPE',
-        `model ${model}: output "${name}" is ${formatShape(actual)}, decoder ${decoder} expects ${formatShape(dimensions)}${bound}`,
-      );
+      refuse(`output "${name}" is ${formatShape(actual.dims)}, decoder ${decoder} expects ${formatShape(dims)}${bound}`);
+    }
+    if (!types.includes(actual.type)) {
+      refuse(`output "${name}" is ${actual.type} ${formatShape(actual.dims)}, decoder ${decoder} expects ${types.join(' or ')}`);
     }
   }
 }
@@ -54,11 +68,4 @@ function fits(
     if (bound === undefined) letters.set(dimension, length);
     return bound === undefined || bound === length;
   });
-}
-
-/** An output that `checkShapes` has found good. */
-export function outputOf(outputs: OutputTensors, name: string): OutputTensor {
-  const tensor = outputs[name];
-  if (tensor === undefined) throw new FramebusError('MODEL_SHAPE', `output "${name}": the model did not return it`);
-  return tensor;
 }

@@ -43,6 +43,9 @@ export function detectionRecord(
     status: result.status,
     model: result.model,
     detections: result.detections,
+    classifications: result.classifications,
+    masks: result.masks,
+    tensors: result.tensors,
     latencyNs: nowMonotonicNs - frame.decodedMonotonicNs,
   };
 }

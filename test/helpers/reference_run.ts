@@ -50,17 +50,21 @@ export class ReferenceDetector {
   readonly #manifest: ModelManifest;
   readonly #engine: OnnxEngine;
   readonly #detector: Detector;
+  readonly #shown: { picture: RgbPicture | null };
   readonly #thresholds: Float64Array;
-  #picture: RgbPicture | null = null;
 
-  private constructor(manifest: ModelManifest, engine: OnnxEngine, input: Float32Array, thresholds: Float64Array) {
+  private constructor(
+    manifest: ModelManifest,
+    engine: OnnxEngine,
+    detector: Detector,
+    shown: { picture: RgbPicture | null },
+    thresholds: Float64Array,
+  ) {
     this.#manifest = manifest;
     this.#engine = engine;
+    this.#detector = detector;
+    this.#shown = shown;
     this.#thresholds = thresholds;
-    this.#detector = new Detector(manifest, engine, input, (_, spec, tensor) => {
-      if (this.#picture === null) throw new Error('there is no picture');
-      return [plainPreprocess(this.#picture, spec, tensor)];
-    });
   }
 
   static async create(options: ReferenceRunOptions): Promise<ReferenceDetector> {
@@ -69,11 +73,16 @@ export class ReferenceDetector {
     const input = new Float32Array(3 * width * height * (manifest.batch === 'dynamic' ? 1 : manifest.batch));
     const engine = await OnnxEngine.load({ manifest, file: options.modelFile, threads: options.threads ?? 2, input, maxBatch: 1 });
     const filter = { labels: options.labels ?? [], minConfidence: options.minConfidence ?? null };
-    return new ReferenceDetector(manifest, engine, input, classThresholds(manifest, 'reference', filter));
+    const shown: { picture: RgbPicture | null } = { picture: null };
+    const detector = await Detector.create(manifest, engine, input, (_, spec, tensor) => {
+      if (shown.picture === null) throw new Error('there is no picture');
+      return [plainPreprocess(shown.picture, spec, tensor)];
+    });
+    return new ReferenceDetector(manifest, engine, detector, shown, classThresholds(manifest, 'reference', filter));
   }
 
   async detect(picture: RgbPicture): Promise<ReferenceDetection[]> {
-    this.#picture = picture;
+    this.#shown.picture = picture;
     const { width, height } = picture;
     const { rows } = await this.#detector.detect([{ leaseId: 0, width, height, thresholds: this.#thresholds }]);
     return toReferenceDetections(rows[0] ?? new Float32Array(0), this.#manifest.labels);

@@ -61,7 +61,7 @@ async function meanAveragePrecision(manifest: ModelManifest, file: string): Prom
   const input = new Float32Array(3 * width * height);
   const engine = await OnnxEngine.load({ manifest, file, threads: 2, input, maxBatch: 1 });
   let planes: ReturnType<typeof planesOf> = [];
-  const detector = new Detector(manifest, engine, input, (_, spec, tensor) => [preprocessPlanes(FORMAT, planes, spec, tensor)]);
+  const detector = await Detector.create(manifest, engine, input, (_, spec, tensor) => [preprocessPlanes(FORMAT, planes, spec, tensor)]);
   const thresholds = classThresholds(manifest, 'photos', { labels: [], minConfidence: MIN_CONFIDENCE });
   const found: PhotoDetection[] = [];
   for (const photo of truth.keys()) {

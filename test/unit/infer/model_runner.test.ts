@@ -31,7 +31,7 @@ class ManualExecutor {
     this.state = 'idle';
     const times = { startedNs: 1n, preprocessedNs: 2n, inferredNs: 3n, decodedNs: 4n };
     if (error !== undefined) this.#end?.reject(error);
-    else this.#end?.resolve({ rows: (this.batches.at(-1) ?? []).map((id) => Float32Array.of(id)), times });
+    else this.#end?.resolve({ rows: (this.batches.at(-1) ?? []).map((id) => Float32Array.of(id)), findings: [], times });
     this.onChange();
     await sleep(0);
   }

@@ -31,6 +31,9 @@ describe('a message', () => {
         detections: [],
         times: undefined,
         batchSize: 0,
+        classifications: [],
+        masks: [],
+        tensors: [],
       }),
     );
     expect(result.schemaVersion).toBe(1);

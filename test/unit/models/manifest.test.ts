@@ -67,6 +67,7 @@ describe('parseManifest', () => {
         scale: [0.0078125, 0.0078125, 0.0078125],
         dtype: 'float32',
       },
+      extraInputs: [],
       decoder: { kind: 'ssd', boxes: 'boxes', scores: 'scores', boxOrder: 'xyxy' },
       labels: new Map([[1, 'face']]),
       classes: 2,
@@ -92,7 +93,7 @@ describe('parseManifest', () => {
   });
 
   it('wants a decoder that it knows', () => {
-    expect(refusal(GOOD.replace('kind: ssd', 'kind: yolo')).message).toMatch(/faces\.yaml:\d+: decoder.*ssd, yolox or yolov8/);
+    expect(refusal(GOOD.replace('kind: ssd', 'kind: yolo')).message).toMatch(/faces\.yaml:\d+: decoder.*yolov5, yolov8, .*raw or module; is "yolo"/);
   });
 
   it.each([

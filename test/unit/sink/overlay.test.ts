@@ -8,6 +8,7 @@ const detection = (label: string, confidence: number, classId = 0): Detection =>
   classId,
   label,
   confidence,
+  landmarks: [],
 });
 
 describe('overlayBoxes', () => {

@@ -1,0 +1,71 @@
+import { bestClass } from './best_class.js';
+import type { Decoder } from './decoder.js';
+import type { ClassMap, Findings } from './findings.js';
+import { floatsOf, INDEX_TYPES, outputOf, type OutputTensor, type OutputTensors } from './output_tensor.js';
+import { checkShapes, type ExpectedTensor } from './tensor_shape.js';
+import type { DecoderOptionsOf } from '../../models/decoder_options.js';
+import type { ModelManifest } from '../../models/manifest.js';
+
+/** Semantic segmentation: the best class of every pixel of the output, which need not have the network's size. */
+export class SegmentationDecoder implements Decoder {
+  readonly #manifest: ModelManifest;
+  readonly #options: DecoderOptionsOf<'segmentation'>;
+  #classes = new Int32Array(0);
+  #best = new Float32Array(0);
+
+  constructor(manifest: ModelManifest, options: DecoderOptionsOf<'segmentation'>) {
+    this.#manifest = manifest;
+    this.#options = options;
+  }
+
+  check(outputs: OutputTensors, batch: number): void {
+    const { classes } = this.#manifest;
+    const expected: Record<DecoderOptionsOf<'segmentation'>['layout'], ExpectedTensor> = {
+      nchw: [batch, classes, 'h', 'w'],
+      nhwc: [batch, 'h', 'w', classes],
+      map: { dims: [batch, 'h', 'w'], types: INDEX_TYPES },
+    };
+    checkShapes(this.#manifest.name, 'segmentation', outputs, { [this.#options.output]: expected[this.#options.layout] });
+  }
+
+  decode(outputs: OutputTensors, frame: number, thresholds: Float64Array, into: Findings): void {
+    into.map = this.#map(outputs, frame, thresholds.length);
+  }
+
+  #map(outputs: OutputTensors, frame: number, classes: number): ClassMap {
+    const tensor = outputOf(outputs, this.#options.output);
+    const { layout } = this.#options;
+    const [height = 0, width = 0] = layout === 'nchw' ? tensor.dims.slice(2) : tensor.dims.slice(1);
+    const pixels = width * height;
+    if (this.#classes.length !== pixels) [this.#classes, this.#best] = [new Int32Array(pixels), new Float32Array(pixels)];
+    if (layout === 'map') return { width, height, classes: this.#copy(tensor, frame * pixels) };
+    const { data } = floatsOf(outputs, this.#options.output);
+    const scores = data.subarray(frame * pixels * classes, (frame + 1) * pixels * classes);
+    if (layout === 'nhwc') {
+      for (let pixel = 0; pixel < pixels; pixel++) this.#classes[pixel] = bestClass(scores, pixel * classes, classes);
+    } else {
+      this.#bestOfPlanes(scores, pixels, classes);
+    }
+    return { width, height, classes: this.#classes };
+  }
+
+  #copy({ data }: OutputTensor, from: number): Int32Array {
+    for (let pixel = 0; pixel < this.#classes.length; pixel++) this.#classes[pixel] = Number(data[from + pixel]);
+    return this.#classes;
+  }
+
+  /** Walks plane by plane, in the order of memory. */
+  #bestOfPlanes(scores: Float32Array, pixels: number, classes: number): void {
+    this.#best.set(scores.subarray(0, pixels));
+    this.#classes.fill(0);
+    for (let index = 1; index < classes; index++) {
+      const plane = index * pixels;
+      for (let pixel = 0; pixel < pixels; pixel++) {
+        const score = scores[plane + pixel] as number;
+        if (score <= (this.#best[pixel] as number)) continue;
+        this.#best[pixel] = score;
+        this.#classes[pixel] = index;
+      }
+    }
+  }
+}
