@@ -15,6 +15,7 @@ import { engineThreads } from './engine_threads.js';
 import { Executor } from './executor.js';
 import { FrameConsumer, type FrameConsumerOptions } from './frame_consumer.js';
 import { FrameTaker } from './frame_taker.js';
+import { InferMetrics } from './metrics.js';
 import { ModelRunner } from './model_runner.js';
 import { checkRawLimit } from './raw_limit.js';
 import { ResultPublisher } from './result_publisher.js';
@@ -52,6 +53,7 @@ class Infer implements Service {
   readonly #context: ServiceContext;
   readonly #bus: BusConsumer;
   readonly #taker: FrameTaker;
+  readonly #metrics: InferMetrics;
   readonly #runners: ModelRunner[] = [];
   #closed: Promise<void> | null = null;
 
@@ -74,6 +76,7 @@ class Infer implements Service {
       },
     );
     this.#taker = new FrameTaker(this.#bus, counters, log);
+    this.#metrics = new InferMetrics(context.metrics);
   }
 
   /** Loads a model into its executors and starts to take frames for it. */
@@ -90,9 +93,13 @@ class Infer implements Service {
     const executors = Array.from({ length: count }, () => new Executor({ data, log, onChange }));
     const consumers = this.#consumers(manifest.name, streams, (message, lossless) => this.#taker.take(message, lossless, runner), log);
     const publisher = new ResultPublisher(nats, manifest, (stream) => counters.stream(stream));
+    const metrics = this.#metrics.model(
+      manifest.name,
+      streams.map(({ id }) => id),
+    );
     const runner = new ModelRunner(
       { batchSize: maxBatch, maxAgeMs: batch.maxAgeMs, maxHeld, filterOf },
-      { consumers, executors, publisher, log },
+      { consumers, executors, publisher, metrics, log },
     );
     this.#runners.push(runner);
     await Promise.all(executors.map((executor) => executor.load()));

@@ -6,6 +6,7 @@ import { Batcher, type Batchable } from './batcher.js';
 import type { Executor } from './executor.js';
 import type { FrameConsumer } from './frame_consumer.js';
 import { noFindings } from './frame_findings.js';
+import type { ModelMetrics } from './metrics.js';
 import type { PulledMessage } from './pulled_message.js';
 import type { Inferred, ResultPublisher } from './result_publisher.js';
 
@@ -34,6 +35,7 @@ export interface ModelRunnerParts {
   consumers: readonly Pick<FrameConsumer, 'ready' | 'want' | 'coming' | 'close'>[];
   executors: readonly Pick<Executor, 'state' | 'remainingMs' | 'run' | 'close'>[];
   publisher: Pick<ResultPublisher, 'inferred' | 'failed' | 'revoked' | 'flushed'>;
+  metrics: ModelMetrics;
   log: Log;
 }
 
@@ -74,6 +76,7 @@ export class ModelRunner {
   }
 
   add(frame: LeasedFrame): void {
+    this.#parts.metrics.taken(frame.streamId);
     if (this.#closing) {
       void this.#fail([frame], 'the service is stopping');
       return;
@@ -155,6 +158,7 @@ export class ModelRunner {
           filter: this.#options.filterOf(frame.streamId),
         })),
       );
+      this.#parts.metrics.batch(batch, result.times);
       for (const [index, leased] of batch.entries()) {
         const seen = { rows: result.rows[index] ?? new Float32Array(0), findings: result.findings[index] ?? noFindings() };
         this.#publish(leased, seen, result.times, batch.length);
@@ -192,9 +196,10 @@ export class ModelRunner {
    */
   async #letGo(frames: readonly LeasedFrame[]): Promise<void> {
     await this.#parts.publisher.flushed();
-    for (const { lease, message } of frames) {
+    for (const { streamId, lease, message } of frames) {
       lease.release();
       message?.ack();
+      this.#parts.metrics.letGo(streamId);
     }
   }
 }

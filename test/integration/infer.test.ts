@@ -72,6 +72,20 @@ describe('infer', () => {
     const status = await eventually('status of infer', () => pipeline.stream('infer', 'gate'));
     expect(status).toMatchObject({ width: 768, height: 576 });
     expect(status.framesInferred).toBeGreaterThan(0n);
+    const http = pipeline.status('infer')?.addresses['http'] ?? '';
+    const metrics = await (await fetch(`${http}/metrics`)).text();
+    const sample = (metric: string, ...labels: string[]): number => {
+      const line = metrics.split('\n').find((text) => text.startsWith(`framebus_infer_${metric}{`) && labels.every((label) => text.includes(label)));
+      return Number(line?.split(' ').at(-1));
+    };
+    const model = 'model="ssdlite-mobilenet-v2"';
+    expect(sample('queue_age_seconds_count', model, 'stream="gate"'), metrics).toBeGreaterThanOrEqual(30);
+    expect(sample('batch_frames_count', model), metrics).toBeGreaterThanOrEqual(30);
+    for (const step of ['preprocess', 'engine', 'decode']) {
+      expect(sample('batch_seconds_count', model, `step="${step}"`), metrics).toBeGreaterThanOrEqual(30);
+    }
+    // The one that runs, one that waits, and one whose result is leaving.
+    expect(sample('in_flight_frames', model, 'stream="gate"'), metrics).toBeLessThanOrEqual(3);
     pipeline.process('infer-0').kill('SIGTERM');
     expect(await pipeline.process('infer-0').exitCode()).toBe(0);
   });

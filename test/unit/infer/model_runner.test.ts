@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Registry } from 'prom-client';
 import { describe, expect, it, vi } from 'vitest';
 import { FramebusError } from '../../../lib/errors.js';
 import type { FrameLease } from '../../../native/contract.js';
 import type { ExecutorResult, ExecutorState } from '../../../services/infer/executor.js';
 import type { ExecutorFrame } from '../../../services/infer/executor_protocol.js';
+import { InferMetrics } from '../../../services/infer/metrics.js';
 import { ModelRunner, type LeasedFrame } from '../../../services/infer/model_runner.js';
 import { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { captureLog } from '../../helpers/log.js';
@@ -67,6 +69,7 @@ function create({ executors: count = 1, batchSize = 2, maxHeld = 16, flushed = (
   const executors = Array.from({ length: count }, () => new ManualExecutor());
   const consumer = new NotingConsumer();
   const published: string[] = [];
+  const registry = new Registry();
   const runner = new ModelRunner(
     { batchSize, maxAgeMs: 10, maxHeld, filterOf: () => 0 },
     {
@@ -78,12 +81,13 @@ function create({ executors: count = 1, batchSize = 2, maxHeld = 16, flushed = (
         revoked: (frame) => published.push(`revoked ${frame.seq}`),
         flushed,
       },
+      metrics: new InferMetrics(registry).model('m', ['s1', 's2']),
       log: captureLog().log,
     },
   );
   for (const executor of executors) executor.onChange = () => runner.pump();
   runner.pump();
-  return { runner, executors, executor: executors[0] as ManualExecutor, consumer, published };
+  return { runner, executors, executor: executors[0] as ManualExecutor, consumer, published, registry };
 }
 
 /** A frame whose lease has the number of the frame, and what became of it. */
@@ -101,6 +105,52 @@ function leased(seq: number, streamId = `s${seq}`, valid = true): LeasedFrame & 
   const frame = FrameDescriptor.fromPartial({ streamId, seq: BigInt(seq) });
   return { streamId, oneABatch: true, frame, lease, leasedNs: 0n, message: { ack: () => void done.push('acknowledged') }, done };
 }
+
+/** One sample of the metrics; 0 when there is none. */
+async function sample(registry: Registry, metric: string, labels: Record<string, string | number>): Promise<number> {
+  const { values } = (await registry.getSingleMetric(metric.replace(/_(count|sum|bucket)$/, ''))?.get()) ?? { values: [] };
+  const found = values.find(
+    (value) =>
+      (!('metricName' in value) || value.metricName === undefined || value.metricName === metric) &&
+      Object.entries(labels).every(([label, text]) => (value.labels as Record<string, unknown>)[label] === text),
+  );
+  return found?.value ?? 0;
+}
+
+describe('the metrics of a ModelRunner', () => {
+  it('count frames in flight until their leases have ended, by stream, the unknown ones together', async () => {
+    const { runner, executor, registry } = create();
+    const inFlight = (stream: string): Promise<number> => sample(registry, 'framebus_infer_in_flight_frames', { model: 'm', stream });
+    for (const seq of [1, 3, 4]) runner.add(leased(seq));
+    expect([await inFlight('s1'), await inFlight('s2'), await inFlight('other')]).toEqual([1, 0, 2]);
+    await executor.finish();
+    await vi.waitFor(async () => expect([await inFlight('s1'), await inFlight('other')]).toEqual([0, 2]));
+    await executor.finish(new Error('broken'));
+    await vi.waitFor(async () => expect(await inFlight('other')).toBe(0));
+  });
+
+  it('have the size of each batch, its steps, and how long each frame waited', async () => {
+    const { runner, executor, registry } = create();
+    runner.add({ ...leased(1), leasedNs: -2_000_000_000n });
+    runner.add(leased(2));
+    runner.add(leased(3));
+    await executor.finish();
+    await executor.finish();
+    const of = (metric: string, labels: Record<string, string | number>): Promise<number> => sample(registry, metric, { model: 'm', ...labels });
+    // The first frame starts a batch alone: the executor was idle.
+    expect(await of('framebus_infer_batch_frames_count', {})).toBe(2);
+    expect(await of('framebus_infer_batch_frames_bucket', { le: 1 })).toBe(1);
+    expect(await of('framebus_infer_batch_frames_sum', {})).toBe(3);
+    // startedNs is 1, preprocessedNs 2, and so on.
+    for (const step of ['preprocess', 'engine', 'decode']) {
+      expect(await of('framebus_infer_batch_seconds_count', { step })).toBe(2);
+      expect(await of('framebus_infer_batch_seconds_sum', { step })).toBeCloseTo(2e-9, 12);
+    }
+    expect(await of('framebus_infer_queue_age_seconds_sum', { stream: 's1' })).toBeCloseTo(2, 6);
+    expect(await of('framebus_infer_queue_age_seconds_count', { stream: 's2' })).toBe(1);
+    expect(await of('framebus_infer_queue_age_seconds_count', { stream: 'other' })).toBe(1);
+  });
+});
 
 describe('ModelRunner', () => {
   it('keeps a frame leased until its result has left the process', async () => {
