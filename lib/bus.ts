@@ -8,17 +8,24 @@
  * Everything here is for one thread; frames cannot be sent to others.
  */
 import { randomBytes } from 'node:crypto';
-import { readToken } from './bus/token.js';
+import { prepareBusDirectory } from './bus/directory.js';
 import { Frames, type Revocation } from './bus/frames.js';
+import { Producer } from './bus/producer.js';
+import type { ProducerFormat } from './bus/producer_format.js';
+import { readToken } from './bus/token.js';
 import { loadConfig, type Config } from './config.js';
 import { defaultBusDirectory } from './config/locations.js';
+import { producerOf } from './config/source_uri.js';
 import { FramebusError } from './errors.js';
 import { createLog, type Log } from './log.js';
-import { connectNats, type NatsConnection } from './nats.js';
+import { connectNats, keepFrameStreams, type NatsConnection } from './nats.js';
 import { NAME } from './subjects.js';
 
 export { Frame } from './bus/frame.js';
 export { Frames, type FrameCounters, type Revocation } from './bus/frames.js';
+export { Producer } from './bus/producer.js';
+export type { ProducerFormat } from './bus/producer_format.js';
+export { Slot, type FrameTimes } from './bus/slot.js';
 export { ERRORS, FramebusError, type ErrorCode } from './errors.js';
 export type { ColorMatrix, ColorRange, FrameFormat, MemoryKind, PixelFormat, Plane } from '../native/contract.js';
 
@@ -58,6 +65,32 @@ export interface FramesOptions {
   onRevoked?: (revocation: Revocation) => void;
 }
 
+/** Options that the configuration's entry of the stream says are taken from there where they are left out. */
+export interface ProducerOptions {
+  /** Name of the stream. */
+  stream: string;
+  format: ProducerFormat;
+  /** Name of this producer and of its socket, of `[a-z0-9-]`. Default: what `source: bus://…` says, or the stream's. */
+  name?: string;
+  /** The model whose workers look at the frames; null: none. Default: the stream's, without a configuration none. */
+  model?: string | null;
+  /** Frames to leave out after each one that is looked at. Default 0. */
+  interval?: number;
+  /** latest: a newer frame displaces one that nobody took. lossless: `nextSlot` waits. Default latest. */
+  mode?: 'latest' | 'lossless';
+  /** Frames that all consumers may hold at once. Default 16. */
+  slots?: number;
+  /** Whether infer and sink get the frames, besides whoever loops over them. Default true. */
+  services?: boolean;
+  /** Kind of memory. Default shm. */
+  memory?: 'shm' | 'dmabuf';
+}
+
+const DEFAULT_SLOTS = 16;
+const DEFAULT_IN_FLIGHT = 2;
+const DEFAULT_DELIVERY_TTL_MS = 2_000;
+const DEFAULT_LEASE_DEADLINE_MS = 10_000;
+const PRODUCER_NAME = /^[a-z0-9-]{1,64}$/;
 const DEFAULT_HOLD = { latest: 2, lossless: 4 } as const;
 /** Of a pool's slots; see `slots` in framebus.example.yaml. */
 const MOST_HOLD = 256;
@@ -142,6 +175,49 @@ export class Bus implements AsyncDisposable {
     );
     this.#open.add(frames);
     return frames;
+  }
+
+  /**
+   * A stream of one's own. For detections and pictures of it, the configuration of infer
+   * and sink has it with `source: bus://<name>`.
+   * @throws OPTION_INVALID, BUS_DIRECTORY, BUS_IN_USE, NO_SPACE, NATS_NO_JETSTREAM
+   */
+  async producer(options: ProducerOptions): Promise<Producer> {
+    this.#mustBeOpen();
+    const { nats, log, directory, token, config } = this.#parts;
+    const { stream } = options;
+    if (!NAME.test(stream)) throw invalid(`stream "${stream}": 1 to 64 of A-Z a-z 0-9 _ -`);
+    const entry = config?.streams.find(({ id }) => id === stream);
+    const name = options.name ?? producerOf(entry?.source ?? '') ?? stream.toLowerCase().replaceAll('_', '-');
+    if (!PRODUCER_NAME.test(name)) throw invalid(`name "${name}": 1 to 64 of a-z 0-9 -`);
+    const model = options.model === undefined ? (entry?.model ?? null) : options.model;
+    await prepareBusDirectory(directory);
+    if (model !== null) await keepFrameStreams(nats, log);
+    this.#mustBeOpen();
+    const producer: Producer = new Producer(
+      {
+        streamId: stream,
+        format: options.format,
+        model,
+        slots: options.slots ?? entry?.slots ?? DEFAULT_SLOTS,
+        memory: options.memory ?? (entry?.memory === 'dmabuf' ? 'dmabuf' : 'shm'),
+        mode: options.mode ?? entry?.mode ?? 'latest',
+        services: options.services ?? true,
+        interval: options.interval ?? entry?.interval ?? 0,
+        inFlight: config?.ingest.inFlight ?? DEFAULT_IN_FLIGHT,
+        deliveryTtlMs: config?.ingest.deliveryTtlMs ?? DEFAULT_DELIVERY_TTL_MS,
+        server: {
+          ...{ directory, producer: name, token },
+          allowUids: [...(config?.bus.allowUids ?? [])],
+          allowGids: [...(config?.bus.allowGids ?? [])],
+          leaseDeadlineMs: config?.bus.leaseDeadlineMs ?? DEFAULT_LEASE_DEADLINE_MS,
+        },
+        onClosed: () => this.#open.delete(producer),
+      },
+      { nats, log },
+    );
+    this.#open.add(producer);
+    return producer;
   }
 
   /** Ends all loops and producers. Frames that are held stay good. Idempotent. */

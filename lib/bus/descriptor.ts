@@ -6,8 +6,10 @@ import {
   PixelFormat,
 } from '#proto/framebus/frame/v1/frame.js';
 
-type FrameEvent = Extract<SourceEvent, { type: 'frame' }>;
-type EpochEvent = Extract<SourceEvent, { type: 'epoch' }>;
+/** What is known of a frame that was published in the bus. */
+export type PublishedFrame = Omit<Extract<SourceEvent, { type: 'frame' }>, 'type' | 'epoch'>;
+/** The pool that it lies in. */
+export type PublishedEpoch = Pick<Extract<SourceEvent, { type: 'epoch' }>, 'epoch' | 'createdUnixNs' | 'format'>;
 
 const PIXEL_FORMATS = {
   I420: PixelFormat.PIXEL_FORMAT_I420,
@@ -18,17 +20,17 @@ const CAPTURE_SOURCES = {
   rtcp_sr: CaptureTimeSource.CAPTURE_TIME_SOURCE_RTCP_SR,
   arrival: CaptureTimeSource.CAPTURE_TIME_SOURCE_ARRIVAL,
   file: CaptureTimeSource.CAPTURE_TIME_SOURCE_FILE,
-} as const satisfies Record<FrameEvent['captureSource'], CaptureTimeSource>;
+} as const satisfies Record<PublishedFrame['captureSource'], CaptureTimeSource>;
 
 /**
- * The descriptor of a frame that the source has just published in the bus;
+ * The descriptor of a frame that has just been published in the bus;
  * `missingBefore` frames right before it found no free slot.
  */
 export function describeFrame(
   streamId: string,
   producer: string,
-  epoch: EpochEvent,
-  event: FrameEvent,
+  epoch: PublishedEpoch,
+  event: PublishedFrame,
   missingBefore: number,
 ): FrameDescriptor {
   return FrameDescriptor.fromPartial({

@@ -2,13 +2,23 @@ import { headers, type NatsConnection } from 'nats';
 import { encodeFrame, encodeResult } from '../messages.js';
 import { isConnected } from '../nats.js';
 import * as subjects from '../subjects.js';
-import type { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
+import type { DropReason } from '../counters.js';
+import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import type { FramePublisher } from './dispatcher.js';
 
 /** JetStream keeps one message of an id within its window. */
 const MESSAGE_ID = 'Nats-Msg-Id';
+
+/** As what frames are counted that nobody looked at. */
+const REASONS: Partial<Record<InferenceStatus, DropReason>> = {
+  [InferenceStatus.INFERENCE_STATUS_SKIPPED]: 'skipped',
+  [InferenceStatus.INFERENCE_STATUS_OVERLOADED]: 'overloaded',
+  [InferenceStatus.INFERENCE_STATUS_SUPERSEDED]: 'superseded',
+  [InferenceStatus.INFERENCE_STATUS_EXPIRED]: 'expired',
+  [InferenceStatus.INFERENCE_STATUS_WORKER_LOST]: 'worker_lost',
+};
 
 export interface NatsFramePublisherOptions {
   streamId: string;
@@ -21,12 +31,12 @@ export interface NatsFramePublisherOptions {
 export class NatsFramePublisher implements FramePublisher {
   readonly #nats: NatsConnection;
   readonly #options: NatsFramePublisherOptions;
-  readonly #onUninferred: (status: InferenceStatus) => void;
+  readonly #onUninferred: (reason: DropReason) => void;
 
   constructor(
     nats: NatsConnection,
     options: NatsFramePublisherOptions,
-    onUninferred: (status: InferenceStatus) => void,
+    onUninferred: (reason: DropReason) => void,
   ) {
     this.#nats = nats;
     this.#options = options;
@@ -44,7 +54,8 @@ export class NatsFramePublisher implements FramePublisher {
   }
 
   uninferred(frame: FrameDescriptor, status: InferenceStatus, reason: string): void {
-    this.#onUninferred(status);
+    const dropReason = REASONS[status];
+    if (dropReason !== undefined) this.#onUninferred(dropReason);
     this.repeat(frame, status, reason);
   }
 

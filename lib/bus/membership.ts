@@ -46,9 +46,11 @@ export class Membership {
    * @throws TAP_REFUSED, BUS_ADMISSION and whatever else the owner says
    */
   async keep(session: () => bigint, onAnswer: (answer: TapResponse) => Promise<void>): Promise<void> {
-    while (!this.#closed) {
+    // A function, because it changes while something is awaited.
+    const isClosed = (): boolean => this.#closed;
+    while (!isClosed()) {
       const answer = await this.#ask(session());
-      if (this.#closed) return;
+      if (isClosed()) return;
       if (answer !== null) {
         if (answer.errorCode !== '') throw errorOf(answer);
         this.#tell('joined');

@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import type { Msg, NatsConnection, Subscription } from 'nats';
 import type { RouteGroup } from '../../native/contract.js';
 import type { Epoch, FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
-import { TapMode, TapRequest, TapResponse } from '#proto/framebus/tap/v1/tap.js';
+import { TapMode, TapResponse, type TapRequest } from '#proto/framebus/tap/v1/tap.js';
 import { FramebusError, messageOf, toFramebusError } from '../errors.js';
 import type { Log } from '../log.js';
 import { decodeTapRequest, encodeTapFrame, encodeTapResponse } from '../messages.js';

@@ -6,26 +6,16 @@ import { PoolMetrics } from '../../lib/bus/pool_metrics.js';
 import { readToken } from '../../lib/bus/token.js';
 import { isFile, producerOf } from '../../lib/config/source_uri.js';
 import type { Config, StreamConfig } from '../../lib/config.js';
-import type { DropReason, StreamCounters } from '../../lib/counters.js';
+import type { StreamCounters } from '../../lib/counters.js';
 import type { Log } from '../../lib/log.js';
 import type { Service, ServiceContext } from '../../lib/service.js';
 import type { BusServer, BusServerEvent, MemoryKind, PoolState } from '../../native/contract.js';
 import { createBusServer, createSource, probeMedia, probeMemory } from '../../native/index.js';
-import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import { StreamState, type StreamStatus } from '#proto/framebus/status/v1/status.js';
 import { prepareBusDirectory } from '../../lib/bus/directory.js';
 import { chooseFrameMemory } from './frame_memory.js';
 import { NatsFramePublisher } from '../../lib/bus/frame_publisher.js';
 import { Stream, type StreamOptions } from './stream.js';
-
-/** Drop reasons of the frames that ingest itself hands on. */
-const REASONS: Partial<Record<InferenceStatus, DropReason>> = {
-  [InferenceStatus.INFERENCE_STATUS_SKIPPED]: 'skipped',
-  [InferenceStatus.INFERENCE_STATUS_OVERLOADED]: 'overloaded',
-  [InferenceStatus.INFERENCE_STATUS_SUPERSEDED]: 'superseded',
-  [InferenceStatus.INFERENCE_STATUS_EXPIRED]: 'expired',
-  [InferenceStatus.INFERENCE_STATUS_WORKER_LOST]: 'worker_lost',
-};
 
 const RESEND_AFTER_MS = 3_000;
 
@@ -184,9 +174,8 @@ function publisherOf(
   counters: StreamCounters,
 ): NatsFramePublisher {
   const { id: streamId, model, mode } = config;
-  return new NatsFramePublisher(nats, { streamId, model, mode }, (status) => {
-    const reason = REASONS[status];
-    if (reason !== undefined) counters.drop(reason);
+  return new NatsFramePublisher(nats, { streamId, model, mode }, (reason) => {
+    counters.drop(reason);
   });
 }
 
