@@ -11,7 +11,7 @@ import {
   type StreamStatus,
 } from '#proto/framebus/status/v1/status.js';
 import { eventually } from './eventually.js';
-import { natsClient, natsServer } from './nats.js';
+import { lastingNatsClient, natsServer } from './nats.js';
 import { runNode, type TestProcess } from './process.js';
 import { tempFolder } from './temp.js';
 
@@ -77,7 +77,7 @@ export class Pipeline {
   /** Writes the configuration, starts nats-server, and listens to status and records. */
   static async create(options: PipelineOptions): Promise<Pipeline> {
     const pipeline = new Pipeline(await natsServer(), tempFolder(), options);
-    const client = await natsClient(pipeline.nats.url);
+    const client = await lastingNatsClient(pipeline.nats.url);
     client.subscribe(subjects.ALL_STATUS, {
       callback: (_error, message) => {
         const status = decodeStatus(message.data);
