@@ -113,7 +113,7 @@ void ProducerLink::attach(const std::string& epoch) {
     }
     const Answer given = std::move(pending);
     waiting_.erase(ticket);
-    if (given.failure) throw *given.failure;
+    if (given.code != nullptr) throw Error(given.code, given.message);
     if (given.there) return;
     if (!gone_ && !stopped_) {
       unreachable("no answer within " + std::to_string(kTimeout.count()) + " ms");
@@ -133,11 +133,15 @@ bool ProducerLink::was_asked(uint64_t ticket, const std::string& epoch) {
   return true;
 }
 
-void ProducerLink::answer(uint64_t ticket, std::optional<Error> failure) {
+void ProducerLink::answer(uint64_t ticket, const Error* failure) {
   const std::lock_guard lock(mutex_);
   const auto found = waiting_.find(ticket);
   if (found == waiting_.end()) return;
-  found->second = {true, std::move(failure)};
+  found->second.there = true;
+  if (failure != nullptr) {
+    found->second.code = failure->code();
+    found->second.message = failure->what();
+  }
   answered_.notify_all();
 }
 
@@ -208,10 +212,10 @@ std::optional<LinkEnd> ProducerLink::handle_pool(const PoolMessage& pool,
   }
   try {
     listener_.pool_mapped(producer_, PoolView::map(state_, pool, fds));
-    answer(pool.ticket, std::nullopt);
+    answer(pool.ticket);
   } catch (const Error& error) {
-    answer(pool.ticket,
-           Error(error.code(), "frame bus producer '" + producer_ + "': " + error.what()));
+    const Error failure(error.code(), "frame bus producer '" + producer_ + "': " + error.what());
+    answer(pool.ticket, &failure);
   }
   return std::nullopt;
 }
@@ -220,7 +224,7 @@ std::optional<LinkEnd> ProducerLink::refuse(uint64_t ticket,
                                             const std::optional<std::string>& epoch,
                                             const Error& error) {
   if (!epoch || !was_asked(ticket, *epoch)) return LinkEnd{"malformed message"};
-  answer(ticket, error);
+  answer(ticket, &error);
   return std::nullopt;
 }
 

@@ -68,7 +68,7 @@ class ProducerLink {
   std::optional<LinkEnd> refuse(uint64_t ticket, const std::optional<std::string>& epoch,
                                 const Error& error);
   bool was_asked(uint64_t ticket, const std::string& epoch);
-  void answer(uint64_t ticket, std::optional<Error> failure);
+  void answer(uint64_t ticket, const Error* failure = nullptr);
 
   const std::string producer_;
   const int stop_fd_;  // Borrowed.
@@ -82,7 +82,9 @@ class ProducerLink {
   // Attaches that wait, by ticket; filled when answered.
   struct Answer {
     bool there = false;
-    std::optional<Error> failure;
+    // As text: an exception's message is shared between its copies, here of two threads.
+    const char* code = nullptr;  // Null: it worked. Borrowed: a literal.
+    std::string message;
   };
   std::map<uint64_t, Answer> waiting_;
   std::map<uint64_t, std::string> asked_;  // Epochs not answered yet, by ticket.
