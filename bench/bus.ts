@@ -34,11 +34,11 @@ process.on('exit', () => {
 // What was started ends with this process, on its exit.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
-const rig = await BusRig.start(folder);
+const rigs = [await BusRig.start(folder), await BusRig.start(folder)] as const;
 try {
-  const measurement = new BusMeasurement(rig, folder, values.quick ? QUICK : FULL);
+  const measurement = new BusMeasurement(...rigs, folder, values.quick ? QUICK : FULL);
   const figures = await measurement.run((text) => process.stderr.write(`${text}\n`));
   process.stdout.write(`${values.json ? JSON.stringify(busResult(figures)) : busTable(figures)}\n`);
 } finally {
-  await rig.close();
+  for (const rig of rigs) await rig.close();
 }

@@ -24,8 +24,8 @@ export interface PacedBlock {
 }
 
 /**
- * How a descriptor travels. plain: one NATS message to a queue group, as to the
- * sink and to taps. pulled: JetStream and a pull consumer, as to the inference workers.
+ * How a descriptor travels. plain: one NATS message, as to the sink and to taps.
+ * pulled: JetStream and a pull consumer, as to the inference workers.
  */
 export type DescriptorWay = 'plain' | 'pulled';
 

@@ -7,7 +7,7 @@ import type {
 
 /** Name of the producer's socket. */
 export const PRODUCER = 'bench-0';
-/** The only group on the route; its members take frames through a NATS queue group. */
+/** The only group on the route; it has one member. */
 export const GROUP = 'bench';
 
 /** Frames that the consumer may hold of one pool; it holds one at a time. */

@@ -39,10 +39,7 @@ export class Consumer {
   constructor(directory: string, nats: NatsConnection) {
     this.#bus = createBusConsumer(consumerOptions(directory), () => undefined);
     this.#nats = nats;
-    nats.subscribe(ALL_PLAIN_FRAMES, {
-      queue: GROUP,
-      callback: (_error, message) => this.#onDescriptor(message.data),
-    });
+    nats.subscribe(ALL_PLAIN_FRAMES, { callback: (_error, message) => this.#onDescriptor(message.data) });
     nats.subscribe(PIXELS, { callback: (_error, message) => this.#onPixels(message) });
     nats.subscribe(REQUESTS, { callback: (_error, message) => message.respond() });
   }

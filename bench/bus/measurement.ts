@@ -14,7 +14,7 @@ export interface Effort {
   streams64Seconds: number;
 }
 
-export const FULL: Effort = { cycles: 5, blockSeconds: 1, streams64Seconds: 5 };
+export const FULL: Effort = { cycles: 4, blockSeconds: 1, streams64Seconds: 5 };
 /** For tests: the same blocks, once and short. */
 export const QUICK: Effort = { cycles: 1, blockSeconds: 0.3, streams64Seconds: 1 };
 
@@ -27,7 +27,7 @@ const LATENCY_PER_SECOND = 200;
 const PIXELS_PER_SECOND = 30;
 const WARM_UP_SECONDS = 0.1;
 const SLOTS = 16;
-const BARE_ROUNDS = 30;
+const BARE_ROUNDS = 12;
 /** Lets V8 compile what runs later. */
 const FIRST_WARM_UP = { perSecond: 2000, warmUp: 1, frames: 3000 };
 const STREAMS = 64;
@@ -68,6 +68,7 @@ interface Samples {
  */
 export class BusMeasurement {
   readonly #rig: BusRig;
+  readonly #pixelRig: BusRig;
   readonly #folder: string;
   readonly #effort: Effort;
   readonly #samples: Samples = {
@@ -83,10 +84,15 @@ export class BusMeasurement {
     requestUs: [],
   };
   #pools = new Map<FrameSize, OpenedPool>();
+  #turn = 0;
 
-  /** `folder` is for the socket of shmsink. */
-  constructor(rig: BusRig, folder: string, effort: Effort) {
+  /**
+   * Pixels in messages have a rig of their own: the megabytes of garbage that they
+   * make would be collected in other blocks' time. `folder` is for shmsink's socket.
+   */
+  constructor(rig: BusRig, pixelRig: BusRig, folder: string, effort: Effort) {
     this.#rig = rig;
+    this.#pixelRig = pixelRig;
     this.#folder = folder;
     this.#effort = effort;
   }
@@ -100,9 +106,10 @@ export class BusMeasurement {
     }
     for (let cycle = 1; cycle <= this.#effort.cycles; cycle++) {
       say(`cycle ${cycle} of ${this.#effort.cycles}: frames, shmsink, pixels in messages, latency`);
-      await this.#costs(sizes);
+      await this.#costs();
       await this.#competitors();
-      await this.#costs(sizes);
+      await this.#costs();
+      await this.#rates();
       await this.#latencies();
     }
     await this.#rig.closePools();
@@ -111,15 +118,28 @@ export class BusMeasurement {
   }
 
   /** CPU of frames of all sizes, one after the other. */
-  async #costs(sizes: readonly FrameSize[]): Promise<void> {
+  async #costs(): Promise<void> {
+    for (const size of this.#sizesInTurn()) {
+      const block = { ...paced(FRAMES_PER_SECOND, this.#effort.blockSeconds / 2), streams: [size] };
+      this.#samples.cost[size].push(await this.#rig.frames({ ...block, way: 'plain' }, false));
+    }
+    for (const sizes of [this.#sizesInTurn(), this.#sizesInTurn(), this.#sizesInTurn()]) {
+      for (const size of sizes) {
+        this.#samples.busOnly[size].push(await this.#rig.bareFrame(this.#pools.get(size) as OpenedPool, BARE_ROUNDS));
+      }
+    }
+  }
+
+  /** Each time another size is the first: what comes after something else costs a little more. */
+  #sizesInTurn(): FrameSize[] {
+    const sizes = [...this.#pools.keys()];
+    const first = this.#turn++ % sizes.length;
+    return [...sizes.slice(first), ...sizes.slice(0, first)];
+  }
+
+  /** 1080p at other rates, and what the pacing itself costs at each. */
+  async #rates(): Promise<void> {
     const seconds = this.#effort.blockSeconds / 2;
-    for (const size of sizes) {
-      const block = { ...paced(FRAMES_PER_SECOND, seconds), streams: [size], way: 'plain' as const };
-      this.#samples.cost[size].push(await this.#rig.frames(block, false));
-    }
-    for (const size of sizes) {
-      this.#samples.busOnly[size].push(await this.#rig.bareFrame(this.#pools.get(size) as OpenedPool, BARE_ROUNDS));
-    }
     for (const [rate, costs] of this.#samples.costAtRate) {
       const block = { ...paced(rate, seconds), streams: ['1080p'], way: 'plain' as const };
       costs.push((await this.#rig.frames(block, false)).cpuUs);
@@ -131,10 +151,10 @@ export class BusMeasurement {
 
   async #competitors(): Promise<void> {
     const { blockSeconds } = this.#effort;
-    const shmsink = await shmsinkCost(paced(FRAMES_PER_SECOND, blockSeconds), this.#folder);
+    const shmsink = await shmsinkCost(paced(FRAMES_PER_SECOND, blockSeconds / 2), this.#folder);
     this.#samples.copied.push(shmsink.copiedUs);
     this.#samples.inPlace.push(shmsink.inPlaceUs);
-    this.#samples.pixels.push(await this.#rig.pixelsInMessages(paced(PIXELS_PER_SECOND, blockSeconds)));
+    this.#samples.pixels.push(await this.#pixelRig.pixelsInMessages(paced(PIXELS_PER_SECOND, blockSeconds)));
   }
 
   async #latencies(): Promise<void> {

@@ -3,7 +3,7 @@ import type { NatsConnection } from 'nats';
 import { createBusServer, createProducerPool, monotonicNs, type ProducerPool } from '../../native/index.js';
 import { encodeFrame } from '../../lib/messages.js';
 import { connectNatsOnce } from '../../lib/nats.js';
-import { describeFrame } from '../../lib/bus/descriptor.js';
+import { describeFrame, type PublishedEpoch } from '../../lib/bus/descriptor.js';
 import type {
   FrameBlock,
   OpenedPool,
@@ -19,12 +19,11 @@ import { serveParent } from './endpoint.js';
 import { pace } from './pace.js';
 import { framesOf, mark, PIXELS, REQUESTS } from './traffic.js';
 
-type EpochEvent = Parameters<typeof describeFrame>[2];
-
 interface StreamPool {
   pool: ProducerPool;
   stream: string;
-  epoch: EpochEvent;
+  epoch: PublishedEpoch;
+  slots: number;
 }
 
 const REQUEST_TIMEOUT_MS = 5_000;
@@ -44,12 +43,9 @@ export class Producer {
 
   openPools(requests: PoolRequest[]): OpenedPool[] {
     return requests.map(({ stream, format, slots }) => {
-      const options = poolOptions(stream, format, slots);
-      const pool = createProducerPool(this.#server, options);
+      const pool = createProducerPool(this.#server, poolOptions(stream, format, slots));
       const { epoch, createdUnixNs } = pool;
-      const { memory } = options;
-      const event: EpochEvent = { type: 'epoch', epoch, createdUnixNs, format, memory, slots, decoder: 'bench' };
-      this.#pools.set(stream, { pool, stream, epoch: event });
+      this.#pools.set(stream, { pool, stream, epoch: { epoch, createdUnixNs, format }, slots });
       return { stream, epoch };
     });
   }
@@ -90,10 +86,10 @@ export class Producer {
 
   /** Publishes every slot of an idle pool; nobody is told but the caller. */
   fill(stream: string): Usage & { frames: SlotAddress[] } {
-    const { pool, epoch } = this.#pool(stream);
+    const { pool, slots } = this.#pool(stream);
     const frames: SlotAddress[] = [];
     const before = process.cpuUsage();
-    for (let index = 0; index < epoch.slots; index++) {
+    for (let index = 0; index < slots; index++) {
       const slot = pool.acquire(false);
       if (slot === null) throw new Error(`pool of ${stream}: full at ${index}: ${JSON.stringify(pool.counts())}`);
       mark(slot.planes(), index);
@@ -155,26 +151,30 @@ async function freeSlot(pool: ProducerPool): Promise<NonNullable<ReturnType<Prod
 
 /** The message that ingest would send of such a frame. */
 function describe(
-  { epoch }: StreamPool,
+  { stream, epoch }: StreamPool,
   index: number,
   slot: number,
   generation: bigint,
   publishedNs: bigint,
 ): Uint8Array {
-  const captureUnixNs = BigInt(Date.now()) * 1_000_000n;
-  const event: Parameters<typeof describeFrame>[3] = {
-    type: 'frame',
-    epoch: epoch.epoch,
-    slot,
-    generation,
-    seq: BigInt(index),
-    ptsNs: BigInt(index) * 33_333_333n,
-    captureUnixNs,
-    captureSource: 'arrival',
-    captureUncertaintyNs: 5_000_000n,
-    decodedMonotonicNs: publishedNs,
-  };
-  return encodeFrame({ frame: describeFrame('bench', PRODUCER, epoch, event, 0), model: GROUP });
+  const seq = BigInt(index);
+  const frame = describeFrame(
+    stream,
+    PRODUCER,
+    epoch,
+    {
+      slot,
+      generation,
+      seq,
+      ptsNs: seq * 33_333_333n,
+      captureUnixNs: BigInt(Date.now()) * 1_000_000n,
+      captureSource: 'arrival',
+      captureUncertaintyNs: 5_000_000n,
+      decodedMonotonicNs: publishedNs,
+    },
+    0,
+  );
+  return encodeFrame({ frame, model: GROUP });
 }
 
 const [directory = '', natsUrl = ''] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import path from 'node:path';
 import { NatsServer } from '../../cli/nats_server.js';
 import { threadsCpuUs } from '../stages/command_cpu.js';
@@ -34,7 +34,7 @@ export class BusRig {
   }
 
   static async start(folder: string): Promise<BusRig> {
-    const directory = path.join(folder, 'bus');
+    const directory = path.join(mkdtempSync(path.join(folder, 'rig-')), 'bus');
     mkdirSync(directory, { mode: 0o750 });
     const nats = await NatsServer.start({ directory: folder });
     try {

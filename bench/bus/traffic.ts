@@ -6,8 +6,8 @@ import { GROUP } from './bus_options.js';
 
 /** Subject of a stream's descriptors. */
 export const framesOf = (stream: string, way: DescriptorWay): string =>
-  way === 'plain' ? `bench.frames.${stream}` : subjects.losslessFrames(GROUP, stream);
-export const ALL_PLAIN_FRAMES = 'bench.frames.*';
+  way === 'plain' ? subjects.tapFrames(stream, GROUP, GROUP) : subjects.losslessFrames(GROUP, stream);
+export const ALL_PLAIN_FRAMES = `fb.taps.*.${GROUP}.${GROUP}`;
 /** Bare requests to the consumer, answered with nothing. */
 export const REQUESTS = 'bench.request';
 /** Whole frames in pieces. */

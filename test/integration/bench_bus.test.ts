@@ -31,11 +31,11 @@ test('the bus benchmark measures everything that it promises', async () => {
     'streams_64.cpu_seconds_per_1000_frames',
     ...SIZES.map((size) => `bus_only_cpu_us_per_frame.${size}`),
   ]) {
-    expect(found.has(key), key).toBe(true);
+    expect(found.get(key), key).toBeGreaterThan(0);
   }
   for (const [key, figure] of found) {
-    expect(figure, key).toSatisfy((n: unknown) => typeof n === 'number' && Number.isFinite(n) && n > 0);
+    expect(figure, key).toSatisfy(Number.isFinite);
   }
-  // Nothing that it started is left, and standard output is one line.
+  // Progress goes to standard error.
   expect(bench.stdout.trim()).not.toContain('\n');
 });
