@@ -132,6 +132,9 @@ export function manifestJsonSchema(): Record<string, unknown> {
       if (zodSchema === decoderSchema) {
         jsonSchema.oneOf = [...(jsonSchema.oneOf ?? []), { type: 'string', description: 'Path of a module; the same as {module: PATH}.' }];
       }
+      if (jsonSchema.properties?.['npm'] !== undefined) {
+        jsonSchema.oneOf = [{ required: ['npm', 'integrity', 'member', 'sha256'] }, { required: ['url', 'sha256'] }, { required: ['file'] }];
+      }
       if (jsonSchema.properties?.['module'] !== undefined) jsonSchema.required = ['module'];
     },
   });

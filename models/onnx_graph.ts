@@ -3,6 +3,10 @@ import protobuf from 'protobufjs/minimal.js';
 /** Data types of ONNX tensors that we write; `TensorProto.DataType`. */
 const FLOAT = 1;
 const INT64 = 7;
+const TYPES = { float32: FLOAT, uint8: 2, int32: 6, int64: INT64, float16: 10 } as const;
+
+/** Type of a graph's input or output. */
+export type OnnxType = keyof typeof TYPES;
 /** `AttributeProto.AttributeType`. */
 const ATTRIBUTE_FLOAT = 1;
 const ATTRIBUTE_INT = 2;
@@ -55,13 +59,13 @@ function writeDimension(writer: protobuf.Writer, dimension: OnnxDimension): void
   else writer.uint32(varintTag(1)).int64(dimension);
 }
 
-/** ValueInfoProto of a float tensor. */
-function floatValueInfo(name: string, dimensions: readonly OnnxDimension[]): Write {
+/** ValueInfoProto of a tensor. */
+function valueInfo(name: string, dimensions: readonly OnnxDimension[], type: OnnxType): Write {
   const shape: Write = (writer) => {
     for (const dimension of dimensions) message(1, (w) => writeDimension(w, dimension))(writer);
   };
   const tensorType: Write = (writer) => {
-    writer.uint32(varintTag(1)).int32(FLOAT);
+    writer.uint32(varintTag(1)).int32(TYPES[type]);
     message(2, shape)(writer);
   };
   return (writer) => {
@@ -86,9 +90,9 @@ export class OnnxGraph {
     this.#name = name;
   }
 
-  /** Declares a float input. */
-  input(name: string, dimensions: readonly OnnxDimension[]): OnnxTensor {
-    this.#inputs.push(floatValueInfo(name, dimensions));
+  /** Declares an input. */
+  input(name: string, dimensions: readonly OnnxDimension[], type: OnnxType = 'float32'): OnnxTensor {
+    this.#inputs.push(valueInfo(name, dimensions, type));
     return name;
   }
 
@@ -110,10 +114,15 @@ export class OnnxGraph {
     return output;
   }
 
-  /** Declares a float output of the graph under a name of its own. */
-  output(name: string, tensor: OnnxTensor, dimensions: readonly OnnxDimension[]): void {
+  /** Converts a tensor to another type. */
+  cast(tensor: OnnxTensor, type: OnnxType): OnnxTensor {
+    return this.node('Cast', [tensor], { to: TYPES[type] });
+  }
+
+  /** Declares an output of the graph under a name of its own; `type` is the tensor's. */
+  output(name: string, tensor: OnnxTensor, dimensions: readonly OnnxDimension[], type: OnnxType = 'float32'): void {
     this.#addNode('Identity', [tensor], name, {});
-    this.#outputs.push(floatValueInfo(name, dimensions));
+    this.#outputs.push(valueInfo(name, dimensions, type));
   }
 
   /** The model as the bytes of an `.onnx` file. */

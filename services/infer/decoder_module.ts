@@ -12,10 +12,10 @@ import { formatOutputs } from './tensor_shape.js';
 /** Loads a user's module into this thread and makes its decoder. @throws MODEL_DECODER, naming the file and the cause */
 export async function loadModuleDecoder(manifest: ModelManifest, options: DecoderOptionsOf<'module'>): Promise<Decoder> {
   const fail = failure(manifest, options.module);
-  const { createDecoder } = await importModule(options.module, fail);
+  const module = await importModule(options.module, fail);
   let decoder: unknown;
   try {
-    decoder = await createDecoder({ manifest, options: options.options });
+    decoder = await module.createDecoder({ manifest, options: options.options });
   } catch (error) {
     throw fail(`createDecoder: ${messageOf(error)}`, error);
   }
@@ -39,7 +39,7 @@ async function importModule(file: string, fail: Fail): Promise<DecoderModule> {
     throw fail(`${placeOf(error)}${messageOf(error)}`, error);
   }
   if (typeof module['createDecoder'] === 'function') return module as unknown as DecoderModule;
-  const names = Object.keys(module);
+  const names = Object.keys(module).toSorted();
   throw fail(`it exports no function createDecoder; it exports ${names.length === 0 ? 'nothing' : names.join(', ')}`);
 }
 

@@ -3,7 +3,7 @@ import { FramebusError, messageOf } from '../../lib/errors.js';
 import type { ExtraInput, ModelManifest } from '../../models/manifest.js';
 import type { Engine } from './engine.js';
 import { InputTensor, TENSOR_ARRAYS } from './input_tensor.js';
-import type { OutputTensor, OutputTensors, TensorData, TensorType } from './output_tensor.js';
+import type { OutputTensor, OutputTensors, TensorType } from './output_tensor.js';
 import { formatShape } from './tensor_shape.js';
 
 type Runtime = typeof Onnx;
@@ -165,7 +165,7 @@ function toOutput({ type, data, dims }: Onnx.Tensor, name: string, manifest: Mod
   if (!isTensorType(type) || typeof data === 'string' || Array.isArray(data)) {
     throw new FramebusError('MODEL_SHAPE', `model ${manifest.name}: output "${name}" is of ${type}, which is not known`);
   }
-  if (type !== 'float16') return { type, data: data as TensorData, dims };
+  if (type !== 'float16') return { type, data, dims };
   // Where JavaScript has a Float16Array, the runtime may use it.
   return { type, data: new Uint16Array(data.buffer, data.byteOffset, data.length), dims };
 }

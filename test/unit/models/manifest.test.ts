@@ -114,6 +114,64 @@ describe('parseManifest', () => {
   });
 });
 
+describe('what goes with which task', () => {
+  const classifier = GOOD.replace('task: detect', 'task: classify')
+    .replace(/decoder:[^]*?labels:/, 'decoder: {kind: classification, output: o, activation: none}\nlabels:')
+    .replace('nms:\n  kind: per_class\n', '');
+
+  it('needs no suppression for classes, and neither labels nor thresholds for tensors', () => {
+    expect(parseManifest(classifier, '/m/faces.yaml')).toMatchObject({ task: 'classify', nms: { kind: 'none' }, classes: 2 });
+    const raw = classifier
+      .replace('task: classify', 'task: raw')
+      .replace(/decoder: .*/, 'decoder: {kind: raw, outputs: [a, b]}')
+      .replace('labels:\n  1: face\n', '')
+      .replace('thresholds:\n  default: 0.5\n', '');
+    expect(parseManifest(raw, '/m/faces.yaml')).toMatchObject({
+      decoder: { kind: 'raw', outputs: ['a', 'b'], maxBytes: 262144 },
+      classes: 0,
+      thresholds: { default: 0, classes: {} },
+    });
+  });
+
+  it.each([
+    ['a decoder of another task', GOOD.replace('task: detect', 'task: segment').replace('nms:\n  kind: per_class\n', ''), 'decoder.kind: ssd is for task: detect, the task is segment'],
+    ['no suppression where boxes overlap', GOOD.replace('nms:\n  kind: per_class\n', ''), 'nms: is missing: say kind: per_class, agnostic or none'],
+    ['suppression of classes', `${classifier}nms: {kind: none}\n`, 'nms: is for task: detect, the task is classify'],
+    ['no thresholds', GOOD.replace('thresholds:\n  default: 0.5\n', ''), 'thresholds: is missing'],
+    ['an unknown size', `${GOOD}extra_inputs: [{name: s, dtype: int64, value: size}]\n`, 'extra_inputs[0].value: must be width_height, height_width or a list of numbers, is "size"'],
+    ['an unknown key of a further input', `${GOOD}extra_inputs: [{name: s, dtyp: int64, value: [1]}]\n`, 'extra_inputs[0].dtyp: unknown key; did you mean "dtype"?'],
+    ['a decoder’s misspelt key', GOOD.replace('kind: ssd', 'kind: yolov5').replace('boxes: boxes', 'outputt: o'), 'decoder.outputt: unknown key; did you mean "output"?'],
+  ])('refuses %s', (_, text, message) => {
+    expect(refusal(text).message).toContain(message);
+  });
+
+  it('takes further inputs, sparse labels with a class more than they name, and other types', () => {
+    const text = GOOD.replace(/decoder:[^]*?labels:\n/, 'decoder: {kind: rfdetr, classes: 91}\nlabels:\n  44: bottle\n')
+      .replace('dtype: float32', 'dtype: uint8')
+      .concat('extra_inputs:\n- {name: hw, dtype: float32, value: height_width}\n- {name: k, dtype: int32, value: [7]}\n');
+    const manifest = parseManifest(text, '/m/faces.yaml');
+    expect(manifest.extraInputs).toEqual([
+      { name: 'hw', dtype: 'float32', row: [240, 320] },
+      { name: 'k', dtype: 'int32', row: [7] },
+    ]);
+    expect([...manifest.labels.keys()]).toEqual([1, 44]);
+    expect([manifest.classes, manifest.input.dtype]).toEqual([91, 'uint8']);
+    expect(manifest.decoder).toEqual({ kind: 'rfdetr', logits: 'labels', boxes: 'dets' });
+  });
+
+  it('takes a module for a decoder, from the folder of the manifest', () => {
+    const section = GOOD.replace(/decoder:[^]*?labels:/, 'decoder:\n  module: ./mine.mjs\n  options: {a: 1}\nlabels:');
+    expect(parseManifest(section, '/m/faces.yaml').decoder).toEqual({
+      kind: 'module',
+      module: '/m/mine.mjs',
+      options: { a: 1 },
+      maxBytes: 262144,
+    });
+    const short = GOOD.replace(/decoder:[^]*?labels:/, 'decoder: ./mine.mjs\nlabels:');
+    expect(parseManifest(short, '/m/faces.yaml').decoder).toMatchObject({ kind: 'module', module: '/m/mine.mjs', options: {} });
+  });
+});
+
 describe('findManifest', () => {
   it('reads all manifests that framebus brings', () => {
     expect(modelNames()).toContain('ssdlite-mobilenet-v2');
