@@ -8,6 +8,7 @@
 #include "async.h"
 #include "convert.h"
 #include "core/cuda_device.h"
+#include "core/dmabuf_pool_memory.h"
 #include "core/error.h"
 #include "core/pool_memory.h"
 #include "module.h"
@@ -29,8 +30,8 @@ MemoryProbe probe(MemoryKind kind) {
   options.slot_stride = 4096;
   try {
     const std::unique_ptr<PoolMemory> made = create_pool_memory(options);
-    const bool gpu = kind == MemoryKind::kCuda || kind == MemoryKind::kCudaIpc;
-    return {true, gpu ? cuda::describe_first_device() : "DMA-BUF"};
+    const auto* dmabuf = dynamic_cast<const DmabufPoolMemory*>(made.get());
+    return {true, dmabuf == nullptr ? cuda::describe_first_device() : dmabuf->exporter()};
   } catch (const Error& error) {
     return {false, error.what()};
   }

@@ -83,6 +83,22 @@ gboolean select_video(GstElement*, guint, GstCaps* caps, gpointer) {
   return media == nullptr || std::string_view(media) == "video" ? TRUE : FALSE;
 }
 
+// What slots hold before what would have to be converted: the answer to an element
+// that asks what it may send.
+GstPadProbeReturn prefer_slot_formats(GstPad*, GstPadProbeInfo* info, gpointer) {
+  GstQuery* query = GST_PAD_PROBE_INFO_QUERY(info);
+  if (GST_QUERY_TYPE(query) != GST_QUERY_CAPS) return GST_PAD_PROBE_OK;
+  GstCaps* allowed = nullptr;
+  gst_query_parse_caps_result(query, &allowed);
+  if (allowed == nullptr) return GST_PAD_PROBE_OK;
+  const GstPtr<GstCaps> wanted(gst_caps_from_string("video/x-raw, format=(string){NV12, I420}"));
+  GstCaps* ordered = gst_caps_make_writable(gst_caps_intersect(wanted.get(), allowed));
+  gst_caps_append(ordered, gst_caps_copy(allowed));
+  gst_query_set_caps_result(query, ordered);
+  gst_caps_unref(ordered);
+  return GST_PAD_PROBE_OK;
+}
+
 GstElement* make(const char* factory) {
   GstElement* element = gst_element_factory_make(factory, nullptr);
   if (element == nullptr) {
@@ -255,6 +271,14 @@ void SourcePipeline::on_source(GstElement*, GstElement* source, SourcePipeline* 
     g_signal_connect(source, "select-stream", G_CALLBACK(select_video), nullptr);
   }
   if (name == "souphttpsrc") g_object_set(source, "timeout", kHttpTimeoutSeconds, nullptr);
+  if (name == "v4l2src" && self->options_.memory == MemoryKind::kDmabuf) {
+    // The driver's own buffers, copied once; GStreamer brackets what the CPU does with them.
+    gst_util_set_object_arg(reinterpret_cast<GObject*>(source), "io-mode", "dmabuf");
+    const GstPtr<GstPad> pad(gst_element_get_static_pad(source, "src"));
+    constexpr auto kAnswered =
+        static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM | GST_PAD_PROBE_TYPE_PULL);
+    gst_pad_add_probe(pad.get(), kAnswered, prefer_slot_formats, nullptr, nullptr);
+  }
 }
 
 void SourcePipeline::on_pad(GstElement*, GstPad* pad, SourcePipeline* self) {

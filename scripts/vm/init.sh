@@ -8,7 +8,7 @@ $b mount -t sysfs sys /sys
 $b mount -t devtmpfs dev /dev
 while read -r module; do
   case $module in
-    vivid.ko) options="n_devs=1 node_types=0x1 no_error_inj=1" ;;
+    vivid.ko) options="n_devs=1 node_types=0x1 num_inputs=1 input_types=3 no_error_inj=1" ;;
     *) options= ;;
   esac
   $b insmod "/modules/$module" $options || fail "module $module"
