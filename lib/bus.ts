@@ -17,6 +17,7 @@ import { loadConfig, type Config } from './config.js';
 import { defaultBusDirectory } from './config/locations.js';
 import { producerOf } from './config/source_uri.js';
 import { FramebusError } from './errors.js';
+import type { FrameFormat } from '../native/contract.js';
 import { createLog, type Log } from './log.js';
 import { connectNats, keepFrameStreams, type NatsConnection } from './nats.js';
 import { NAME } from './subjects.js';
@@ -69,7 +70,8 @@ export interface FramesOptions {
 export interface ProducerOptions {
   /** Name of the stream. */
   stream: string;
-  format: ProducerFormat;
+  /** Of the frames; that of somebody else's frame will do. */
+  format: ProducerFormat | FrameFormat;
   /** Name of this producer and of its socket, of `[a-z0-9-]`. Default: what `source: bus://…` says, or the stream's. */
   name?: string;
   /** The model whose workers look at the frames; null: none. Default: the stream's, without a configuration none. */
@@ -105,6 +107,9 @@ export async function openBus(options: BusOptions): Promise<Bus> {
   const log = options.log ?? createLog({ service: 'bus', instance: name, level: 'warn' });
   const wanted = options.nats ?? config?.nats.url;
   if (wanted === undefined) throw invalid('openBus: needs nats, or config');
+  if (wanted === 'embedded') {
+    throw invalid('nats.url: "embedded" is known to "framebus up" only: set NATS_URL to the address that it logs, or say nats');
+  }
   const { signal } = options;
   const nats =
     typeof wanted === 'string'

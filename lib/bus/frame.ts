@@ -1,5 +1,6 @@
 import type { FrameFormat, FrameLease, MemoryKind, Plane } from '../../native/contract.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
+import { rgbOf } from './rgb.js';
 
 /**
  * A frame of a stream, leased: its memory stays as it is until `release`, whatever is
@@ -54,6 +55,14 @@ export class Frame implements Disposable {
   /** A copy of the planes that stays, from whatever memory. @throws FRAME_RELEASED, LEASE_REVOKED, BUS_MEMORY */
   download(): Promise<Plane[]> {
     return this.#lease.download();
+  }
+
+  /**
+   * The picture as 8-bit RGB, three bytes a pixel, row by row without gaps; a copy of its
+   * own. On this thread: some 10 ms for 1080p. @throws as `planes`
+   */
+  rgb(): Uint8ClampedArray {
+    return rgbOf(this.planes, this.format);
   }
 
   /** Whether the pixels are still those of this frame: false after `release`, or when it was revoked. */

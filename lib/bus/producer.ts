@@ -26,7 +26,7 @@ const DRAIN_MS = { latest: 2_000, lossless: 10_000 } as const;
 
 export interface ProducerSetup {
   streamId: string;
-  format: ProducerFormat;
+  format: ProducerFormat | FrameFormat;
   slots: number;
   memory: 'shm' | 'dmabuf';
   mode: 'latest' | 'lossless';
@@ -145,7 +145,7 @@ export class Producer implements AsyncDisposable {
    * A new format, or another number of slots: a new pool. Consumers follow by themselves;
    * frames that are in the old one are still taken. @throws NO_SPACE, OPTION_INVALID, BUS_CLOSED
    */
-  setFormat(format: ProducerFormat, options: { slots?: number } = {}): void {
+  setFormat(format: ProducerFormat | FrameFormat, options: { slots?: number } = {}): void {
     this.#mustBeOpen();
     this.#slots = options.slots ?? this.#slots;
     this.#open(frameFormat(format));

@@ -19,13 +19,14 @@ export interface ProducerFormat {
 const HD_ROWS = 720;
 const LARGEST = 16_384;
 
-/** What the bus wants to know, defaults filled in. @throws OPTION_INVALID */
-export function frameFormat(format: ProducerFormat): FrameFormat {
+/** What the bus wants to know, defaults filled in; the format of a frame as it is. @throws OPTION_INVALID */
+export function frameFormat(format: ProducerFormat | FrameFormat): FrameFormat {
   const { width, height, pixelFormat = 'I420', range = 'limited' } = format;
   for (const [what, value] of Object.entries({ width, height })) {
     if (Number.isInteger(value) && value >= 2 && value <= LARGEST && value % 2 === 0) continue;
     throw new FramebusError('OPTION_INVALID', `format.${what} ${value}: an even number from 2 to ${LARGEST}`);
   }
+  if ('frameRateNumerator' in format) return format;
   const [frameRateNumerator, frameRateDenominator] = fraction(format.frameRate ?? 0);
   return {
     width,

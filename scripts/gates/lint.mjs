@@ -34,6 +34,7 @@ export function lintGates() {
 export function typecheckGates() {
   return [
     { name: 'types', command: tool.path('tsc'), args: ['-p', 'tsconfig.test.json', '--noEmit'] },
+    { name: 'types of the examples', command: tool.path('tsc'), args: ['-p', 'examples'] },
   ];
 }
 
