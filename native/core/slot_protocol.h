@@ -22,7 +22,7 @@
 //
 //   producer: fence := set                  consumer: lane := HELD(g)
 //             read the lane, then never               read fence
-//             look at it again                        set: back out
+//             look at it again                        set: there is no lease
 //
 // Dekker again, seq_cst again: a lease that the consumer takes for confirmed is
 // one that the producer has seen and reports as taken away. It is void all the
@@ -48,11 +48,14 @@ namespace framebus {
 
 enum class Take { kHeld, kStale, kFenced };
 
-// Consumer: leases `generation` of a slot, or leaves the lane as it was. The
-// caller serialises its own calls for one lane word. An older generation never
-// touches the lane: RELEASED of the current one must stay readable.
+// Consumer: leases `generation` of a slot, or leaves the lane as it was (unless
+// it is fenced: then nobody looks at the lane any more). The caller serialises
+// its own calls for one lane word. An older generation never touches the lane:
+// RELEASED of the current one must stay readable.
 inline Take take(const std::atomic<uint64_t>& slot, std::atomic<uint64_t>& lane,
                  const std::atomic<uint64_t>& fence, uint64_t generation, uint32_t group) {
+  // A HELD that the fence has overtaken must stand, see below: no second try.
+  if (fence.load(std::memory_order_relaxed) != 0) return Take::kFenced;
   constexpr int kPatience = 256;  // Yields while the producer scans: it may have been preempted.
   const uint64_t before = lane.load(std::memory_order_relaxed);
   const LaneWord was = LaneWord::unpack(before);
@@ -69,9 +72,8 @@ inline Take take(const std::atomic<uint64_t>& slot, std::atomic<uint64_t>& lane,
       if (word.generation == generation && word.state == SlotState::kPublished &&
           (word.closed & closed_bit) == 0) {
         lane.store(LaneWord{generation, LanePhase::kHeld, again}.pack(), std::memory_order_seq_cst);
-        if (fence.load(std::memory_order_seq_cst) == 0) return Take::kHeld;
-        lane.store(before, std::memory_order_seq_cst);
-        return Take::kFenced;
+        // HELD stays: a producer that has answered "taken" must find it when it closes the lane.
+        return fence.load(std::memory_order_seq_cst) == 0 ? Take::kHeld : Take::kFenced;
       }
       lane.store(before, std::memory_order_seq_cst);
     } else if (word.state != SlotState::kReclaiming) {

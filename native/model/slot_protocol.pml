@@ -16,7 +16,16 @@
  *   WEAK_RECLAIM   try_reclaim()'s RECLAIMING store, likewise
  *   WEAK_END       end_delivery()'s closed bit, likewise
  *   NO_RECHECK     take() does not read the slot word again
- *   NO_FENCE       still_holds() is overtaken by the reads of the pixels before it
+ *   NO_ORDER       still_holds() is overtaken by the reads of the pixels before it
+ *   WEAK_HELD      take()'s HELD store is only a release store
+ *   NO_REREAD      take() does not read the fence after HELD
+ *   TAKES_BACK     take() restores the lane when it finds the fence set
+ *   TRIES_AGAIN    take() does not read the fence before it writes to the lane
+ *   LATE_FENCE     the lane is closed before the fence is set, or seen to be set: so would
+ *                  a release store be, as a mutex's lock orders nothing before it
+ *   DEAF           still_holds() does not read the fence
+ *   OLD_MEMBERS    a new group gets the index of a closed one that still has members
+ *   OPEN_BITS      publish() takes all groups for open
  *   NO_AGAIN       a second lease of a generation hides that it was released before
  *   NO_TAKEN       close_lane() forgets what the consumer had let go of
  *   NO_LEFT        how the deliveries of a displaced generation ended is forgotten, and
@@ -36,13 +45,16 @@
 #define DEATHS 1 /* Consumers that are killed, at any step. */
 #endif
 #ifndef REVOKES
-#define REVOKES 0 /* Consumers that are cut while they live: a lease's deadline. */
+#define REVOKES 0 /* Consumers that are fenced while they live: at any step, as a deadline may end. */
+#endif
+#ifndef ROUTES
+#define ROUTES 0 /* Times that group 0 leaves the route or comes back, perhaps as another group. */
 #endif
 #ifndef REDELIVERIES
 #define REDELIVERIES 1 /* Messages that come twice, to any member. */
 #endif
 
-#if defined(WEAK_TAKE) || defined(WEAK_RECLAIM) || defined(WEAK_END)
+#if defined(WEAK_TAKE) || defined(WEAK_RECLAIM) || defined(WEAK_END) || defined(WEAK_HELD)
 #define BUFFERED
 #endif
 
@@ -82,6 +94,17 @@
 short slot = 0;
 short lane[CONSUMERS] = 0;
 byte pixels = 0; /* Generation whose picture is there; 0: half a picture. */
+#if REVOKES > 0
+bool fence[CONSUMERS] = false;
+#define FENCED(c) fence[c]
+#ifdef NO_REREAD
+#define FENCED_NOW(c) false
+#else
+#define FENCED_NOW(c) fence[c]
+#endif
+#else
+#define FENCED(c) false
+#endif
 
 /* The producer's own, under its mutex. */
 bool mutex = false;
@@ -97,7 +120,7 @@ byte redeliveries = REDELIVERIES;
 
 /* What there is to know from outside. */
 bool dead[CONSUMERS] = false;
-bool cut[CONSUMERS] = false; /* Lane closed, and perhaps the consumer does not know. */
+bool cut[CONSUMERS] = false; /* Lane closed, and perhaps the consumer has not noticed. */
 bool idle[CONSUMERS] = true;
 byte holds[CONSUMERS] = 0;   /* Generation of a confirmed lease. */
 byte published = 0;
@@ -106,6 +129,21 @@ byte published = 0;
 mtype = { PENDING, BY_CLOSE, BY_TAKE, BY_LOSS, GONE };
 mtype outcome[PUBLICATIONS + 1] = PENDING;
 bool had[PUBLICATIONS + 1] = false; /* A member's lease was confirmed, and not returned by its end. */
+
+#if ROUTES > 0
+/* Group 0 of the route: which group that is, and for which one each frame was published. */
+bool on_route = true;
+byte name = 1;
+byte meant_for[PUBLICATIONS + 1] = 0; /* 0: group 0 was closed. */
+#define OPEN_GROUPS (on_route -> ALL_GROUPS : ALL_GROUPS - GROUP_BIT(0))
+#else
+#define OPEN_GROUPS ALL_GROUPS
+#endif
+#ifdef OPEN_BITS
+#define BORN_CLOSED 0
+#else
+#define BORN_CLOSED (ALL_GROUPS - OPEN_GROUPS)
+#endif
 
 bool ending = false; /* A connection is just ending, */
 bool asking = false; /* or the dispatcher is at work. */
@@ -157,6 +195,11 @@ inline buffer_lane(c, word) { atomic { DRAIN_LANE(c) -> lane_next[c] = word; lan
 #else
 #define STORE_TENTATIVE store_lane
 #endif
+#ifdef WEAK_HELD
+#define STORE_HELD buffer_lane
+#else
+#define STORE_HELD store_lane
+#endif
 #ifdef WEAK_RECLAIM
 #define STORE_RECLAIMING buffer_slot
 #else
@@ -184,8 +227,14 @@ inline buffer_lane(c, word) { atomic { DRAIN_LANE(c) -> lane_next[c] = word; lan
 inline confirm() {
   d_step {
     holds[c] = generation;
+    /* What the producer has not seen when it closed the lane is never leased. */
+    assert(!cut[c]);
     if
-    :: c != SINK && !cut[c] ->
+    :: c != SINK ->
+#if ROUTES > 0
+       /* These are members of the first group that group 0 was. */
+       assert(meant_for[generation] == 1);
+#endif
        /* Never handed on as not taken, and taken all the same. */
        assert(outcome[generation] != BY_CLOSE);
        had[generation] = true
@@ -195,25 +244,35 @@ inline confirm() {
 }
 
 inline use() {
-#ifdef NO_FENCE
+#ifdef NO_ORDER
   d_step {
+    told = FENCED(c);
     word = slot;
-    valid = GENERATION(word) == generation &&
+    valid = !told && GENERATION(word) == generation &&
             (STATE(word) == PUBLISHED || STATE(word) == RECLAIMING)
   }
   seen = pixels;
 #else
   seen = pixels;
-  d_step { /* still_holds() */
+  /* still_holds() */
+#if REVOKES > 0
+  d_step {
+#ifndef DEAF
+    told = fence[c];
+#endif
+    assert(told || !cut[c]) /* Whose leases were returned, is told so. */
+  }
+#endif
+  d_step {
     word = slot;
-    valid = GENERATION(word) == generation &&
+    valid = !told && GENERATION(word) == generation &&
             (STATE(word) == PUBLISHED || STATE(word) == RECLAIMING);
-    assert(cut[c] || valid)
+    assert(FENCED(c) || valid)
   }
 #endif
   /* Whatever happened meanwhile: torn pixels never pass for good ones. */
   assert(!valid || seen == generation);
-  d_step { word = 0; seen = 0 }
+  d_step { word = 0; seen = 0; told = false }
 }
 
 proctype consumer(byte c) {
@@ -222,6 +281,7 @@ proctype consumer(byte c) {
   short before = 0;
   short word = 0;
   bool valid = false;
+  bool told = false;
   {
 end_idle:
     do
@@ -231,6 +291,13 @@ end_idle:
          :: c != SINK && redeliveries > 0 -> redeliveries--; queue[0] ! generation
          :: true
          fi
+#if REVOKES > 0 && !defined(TRIES_AGAIN)
+         ;
+         if
+         :: fence[c] -> goto stale
+         :: else
+         fi
+#endif
        }
        /* take() */
 again:
@@ -264,11 +331,23 @@ again:
        :: goto stale
        fi;
 held:
+#if REVOKES > 0
+       STORE_HELD(c, LANE(generation, HELD | REMEMBER(before)));
+       if
+       :: FENCED_NOW(c) ->
+#ifdef TAKES_BACK
+          store_lane(c, before);
+#endif
+          goto stale
+       :: atomic { !FENCED_NOW(c) -> confirm(); before = 0 }
+       fi;
+#else
        atomic {
          DRAIN_LANE(c) -> lane[c] = LANE(generation, HELD | REMEMBER(before));
          confirm();
          before = 0
        }
+#endif
        use();
        if
        :: c != SINK && valid -> queue[1] ! generation /* The result. */
@@ -280,7 +359,7 @@ stale:
        atomic { generation = 0; word = 0; before = 0; valid = false; idle[c] = true }
     od
   } unless {
-    atomic { dead[c] -> generation = 0; seen = 0; before = 0; word = 0; valid = false }
+    atomic { dead[c] -> generation = 0; seen = 0; before = 0; word = 0; valid = false; told = false }
   }
 }
 
@@ -407,8 +486,14 @@ write:
   atomic {
     UNLOCKED ->
     taken = 0;
-    store_slot(SLOT(GENERATION(SLOT_NOW) + 1, 0, PUBLISHED));
+    store_slot(SLOT(GENERATION(SLOT_NOW) + 1, BORN_CLOSED, PUBLISHED));
     published++;
+#if ROUTES > 0
+    if
+    :: on_route -> meant_for[published] = name
+    :: else -> outcome[published] = GONE /* Nobody waits for it, and nobody hands it on. */
+    fi;
+#endif
     queue[0] ! published;
     if :: published < PUBLICATIONS -> goto write :: else fi
   }
@@ -437,7 +522,7 @@ write:
 #define OTHER_HAD false
 #endif
 
-/* The server's thread: close_lane() when a connection has ended. */
+/* The server's thread: close_lane() when a connection has ended. `seen_lane`: as read. */
 inline close_lane() {
   UNLOCKED ->
   open[c] = false;
@@ -484,21 +569,67 @@ end:
        fi
      }
      atomic { close_lane(); goto done } /* EOF, after the process's last instruction. */
+#if REVOKES > 0
   :: atomic {
        !over && revokes > 0 ->
        revokes--;
        ending = true;
        select(c : 0 .. CONSUMERS - 1);
        if
-       :: open[c] -> close_lane() /* It goes on, and may lease: nobody looks at its lane. */
-       :: else
-       fi;
+       :: open[c]
+       :: else -> goto done
+       fi
+     }
+     /* It goes on, whatever it is doing; nobody looks at its lane any more. */
+#ifdef LATE_FENCE
+     atomic { close_lane() }
+     fence[c] = true;
+#else
+     fence[c] = true;
+     atomic { close_lane() }
+#endif
+     atomic { goto done }
+#endif
+  :: atomic {
+       false;
 done:
        c = 0;
        ending = false
      }
   od
 }
+
+/* --------------------------------------------------------------------- route */
+
+#if ROUTES > 0
+/* open_group() and close_group() of group 0. */
+proctype route() {
+  byte routes = ROUTES;
+end:
+  do
+  :: atomic {
+       UNLOCKED && !over && routes > 0 ->
+       routes--;
+       if
+       :: on_route ->
+          on_route = false;
+          if
+          :: STATE(SLOT_NOW) == PUBLISHED -> store_slot(SLOT_NOW | GROUP_BIT(0) << 3)
+          :: else
+          fi
+       :: !on_route -> on_route = true /* The same group is back. */
+       :: !on_route &&
+#ifdef OLD_MEMBERS
+          true
+#else
+          !open[0] && !open[MEMBERS - 1]
+#endif
+          -> on_route = true; name++
+       fi
+     }
+  od
+}
+#endif
 
 /* ---------------------------------------------------------------- dispatcher */
 
@@ -594,6 +725,9 @@ init {
     c = 0;
     run producer();
     run server();
+#if ROUTES > 0
+    run route();
+#endif
     run dispatcher()
   }
 }
