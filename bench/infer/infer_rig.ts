@@ -81,7 +81,6 @@ export class InferRig {
   }
 
   async close(): Promise<void> {
-    await this.#feeder.close();
     if (this.#service.exitCode === null && this.#service.signalCode === null) {
       const exit = once(this.#service, 'exit');
       this.#service.kill('SIGTERM');
@@ -89,6 +88,7 @@ export class InferRig {
       await exit;
       clearTimeout(timer);
     }
+    await this.#feeder.close();
     await this.#connection.close();
     await this.#nats.close();
   }
@@ -127,12 +127,12 @@ function startService(options: InferRigOptions, streams: readonly string[], nats
 
 /** Waits until the service says that it runs. */
 async function running(nats: NatsConnection, service: ChildProcess): Promise<void> {
-  let isRunning = false;
+  const seen = { running: false };
   const subscription = nats.subscribe(subjects.ALL_STATUS, {
-    callback: (_error, message) => (isRunning ||= decodeStatus(message.data).state === ServiceState.SERVICE_STATE_RUNNING),
+    callback: (_error, message) => (seen.running ||= decodeStatus(message.data).state === ServiceState.SERVICE_STATE_RUNNING),
   });
   const deadline = performance.now() + START_DEADLINE_MS;
-  while (!isRunning) {
+  while (!seen.running) {
     if (service.exitCode !== null) throw new Error(`infer ended with ${service.exitCode} before it ran`);
     if (performance.now() > deadline) throw new Error('infer does not run; see what it said');
     await sleep(50);
