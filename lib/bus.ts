@@ -28,7 +28,7 @@ export { Producer } from './bus/producer.js';
 export type { ProducerFormat } from './bus/producer_format.js';
 export { Slot, type FrameTimes } from './bus/slot.js';
 export { ERRORS, FramebusError, type ErrorCode } from './errors.js';
-export type { ColorMatrix, ColorRange, FrameFormat, MemoryKind, PixelFormat, Plane } from '../native/contract.js';
+export type { ColorMatrix, ColorRange, FrameFormat, MemoryKind, PixelFormat, Plane, PoolState } from '../native/contract.js';
 
 export interface BusOptions {
   /** Configuration file of the services; says all that follows. */
@@ -41,7 +41,7 @@ export interface BusOptions {
   token?: string;
   /** What this program is called on the bus and in logs, of `[A-Za-z0-9_-]`. */
   name?: string;
-  /** A pino logger. Default: warnings and errors, as text, on stderr. */
+  /** A pino logger. Default: warnings and errors, on stderr. */
   log?: Log;
   /** Ends waiting for NATS. */
   signal?: AbortSignal;

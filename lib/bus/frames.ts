@@ -108,7 +108,9 @@ export class Frames implements AsyncIterableIterator<Frame, undefined>, AsyncDis
   /** @throws BUS_REFUSED, BUS_ADMISSION, TAP_REFUSED, MEMORY_UNSUPPORTED, BUS_MEMORY */
   next(): Promise<IteratorResult<Frame, undefined>> {
     const next = this.#turn.then(() => this.#next());
-    this.#turn = next.catch(() => undefined);
+    // Without the frame: a forgotten one must be noticed.
+    const over = (): undefined => undefined;
+    this.#turn = next.then(over, over);
     return next;
   }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Events } from 'nats';
 import { Registry } from 'prom-client';
 import { createBusServer, monotonicNs } from '../../native/index.js';
-import type { BusServer, BusServerEvent, BusServerOptions, FrameFormat } from '../../native/contract.js';
+import type { BusServer, BusServerEvent, BusServerOptions, FrameFormat, PoolState } from '../../native/contract.js';
 import { ServiceState, StreamState } from '#proto/framebus/status/v1/status.js';
 import { Counters, type StreamCounters } from '../counters.js';
 import { FramebusError } from '../errors.js';
@@ -110,6 +110,11 @@ export class Producer implements AsyncDisposable {
   /** Consumers that are attached to this producer now, by group. */
   consumers(): Record<string, number> {
     return this.#server.consumers();
+  }
+
+  /** The pools that this producer has now, with their consumers and counters. */
+  pools(): PoolState[] {
+    return this.#server.pools();
   }
 
   /**

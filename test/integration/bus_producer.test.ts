@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openBus, type Bus, type BusOptions, type Frame, type Plane, type Slot } from '../../lib/bus.js';
 import { decodeStatus } from '../../lib/messages.js';
@@ -75,5 +77,181 @@ describe('bus.producer', () => {
       frame.release();
     }
     await made;
+  });
+
+  it('latest: the newest frame goes out; what finds no slot is counted', async () => {
+    const { open } = await rig();
+    const [ours, theirs] = [await open(), await open()];
+    const producer = await ours.producer({ stream: 'made', format: FORMAT, services: false, slots: 8 });
+    const frames = theirs.frames('made', { hold: 2 });
+    const first = frames.next();
+    await eventually('the tap is open', () => Object.keys(producer.consumers()).length === 1);
+    publish(producer.acquire(), 0);
+    const held = [(await first).value!];
+    publish(producer.acquire(), 1);
+    held.push(await next(frames));
+    expect(frames.held).toBe(2);
+    for (let seq = 2; seq < 30; seq++) publish(producer.acquire(), seq);
+    // Two are held: the third one has to wait until one is given back.
+    const third = frames.next();
+    expect(await Promise.race([third, new Promise((resolve) => setTimeout(resolve, 200, 'none'))])).toBe('none');
+    expect(held.map((frame, seq) => isPainted(frame.planes, seq))).toEqual([true, true]);
+    held[0]!.release();
+    const newest = (await third).value!;
+    expect(Number(newest.seq)).toBe(29);
+    expect(isPainted(newest.planes, 29)).toBe(true);
+    const { delivered, displaced, stale, quota } = frames.counters;
+    expect(delivered).toBe(3);
+    expect(displaced + stale + quota).toBe(27);
+    await theirs.close();
+  });
+
+  it('latest: gives null when all is written to or held, and counts the frame', async () => {
+    const { open, url } = await rig();
+    const nats = await natsClient(url);
+    let last: ServiceStatus | undefined;
+    nats.subscribe(status('producer', 'my-made'), { callback: (_error, { data }) => void (last = decodeStatus(data)) });
+    const producer = await (await open()).producer({ stream: 'My_made', format: FORMAT, slots: 2 });
+    expect(producer.name).toBe('my-made');
+    const slots = [producer.acquire(), producer.acquire(), producer.acquire()];
+    expect(slots).not.toContain(null);
+    expect(producer.acquire()).toBeNull();
+    slots[0]!.discard();
+    publish(slots[1]!, 1);
+    publish(slots[2]!, 2);
+    await eventually('the status', () => last?.streams[0]?.framesIn === 3n);
+    expect(last).toMatchObject({ service: 'producer', streams: [{ streamId: 'My_made', framesOut: 2n, width: 64, height: 48 }] });
+    expect(last!.streams[0]!.state).toBe(StreamState.STREAM_STATE_PLAYING);
+    expect(last!.streams[0]!.drops).toMatchObject({ pool_exhausted: 1n });
+    expect(last!.pools).toMatchObject([{ streamId: 'My_made', memory: 'shm' }]);
+    await producer.close();
+    await eventually('the end', () => last?.streams[0]?.state === StreamState.STREAM_STATE_ENDED);
+  });
+
+  it('a frame or slot that was given back is an error, and "using" gives it back', async () => {
+    const { open } = await rig();
+    const bus = await open();
+    const producer = await bus.producer({ stream: 'made', format: { ...FORMAT, pixelFormat: 'NV12' }, services: false });
+    const frames = bus.frames('made', { hold: 1 });
+    const first = frames.next();
+    await eventually('the tap is open', () => Object.keys(producer.consumers()).length === 1);
+    const released = expect.objectContaining({ code: 'FRAME_RELEASED' }) as Error;
+    const slot = producer.acquire()!;
+    const written = slot.planes[1]!;
+    paint(slot.planes, 0);
+    slot.publish();
+    expect(() => slot.planes).toThrow(released);
+    expect(() => slot.publish()).toThrow(released);
+    expect(written.data).toHaveLength(0);
+    let copy: Plane[];
+    let view: Plane;
+    {
+      using frame = (await first).value!;
+      expect(frame.planes).toHaveLength(2);
+      view = frame.planes[0]!;
+      copy = await frame.download();
+      expect(copy.map(({ data }) => data)).toEqual(frame.planes.map(({ data }) => data));
+    }
+    expect(view.data).toHaveLength(0);
+    expect(isPainted(copy, 0)).toBe(true);
+    {
+      using given = producer.acquire()!;
+      expect(given.planes).toHaveLength(2);
+    }
+    publish(producer.acquire(), 1);
+    const second = await next(frames);
+    second.release();
+    second.release();
+    expect(second.valid()).toBe(false);
+    expect(() => second.planes).toThrow(released);
+    await expect(async () => second.download()).rejects.toThrow(released);
+    await frames.close();
+    expect(await frames.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it('says in the log when a frame was forgotten, and the slot comes back', async () => {
+    const { open } = await rig();
+    const { log, text } = captureLog();
+    const bus = await open({ log });
+    const producer = await bus.producer({ stream: 'made', format: FORMAT, services: false });
+    const frames = bus.frames('made', { hold: 1 });
+    const forget = async (): Promise<void> => {
+      const first = frames.next();
+      await eventually('the tap is open', () => Object.keys(producer.consumers()).length === 1);
+      publish(producer.acquire(), 0);
+      await first;
+    };
+    await forget();
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    await eventually('the log says so', () => {
+      collect();
+      return text().includes('a frame was forgotten');
+    });
+    publish(producer.acquire(), 1);
+    expect(Number((await next(frames)).seq)).toBe(1);
+  });
+
+  it('lossless: no frame is lost over changes of format and number of slots', async () => {
+    const { open } = await rig();
+    const [ours, theirs] = [await open(), await open()];
+    const producer = await ours.producer({ stream: 'made', format: FORMAT, mode: 'lossless', services: false, slots: 8 });
+    const frames = theirs.frames('made', { mode: 'lossless', hold: 2 });
+    const first = frames.next();
+    await eventually('the tap is open', () => Object.keys(producer.consumers()).length === 1);
+    const made = (async () => {
+      for (let seq = 0; seq < 60; seq++) {
+        if (seq === 20) producer.setFormat({ ...FORMAT, width: 128 });
+        if (seq === 40) producer.setFormat({ ...FORMAT, width: 128 }, { slots: 12 });
+        publish(await producer.nextSlot(), seq);
+      }
+    })();
+    for (let seq = 0; seq < 60; seq++) {
+      const frame = seq === 0 ? (await first).value! : await next(frames);
+      expect(Number(frame.seq)).toBe(seq);
+      expect(frame.format.width).toBe(seq < 20 ? 64 : 128);
+      expect(isPainted(frame.planes, seq)).toBe(true);
+      frame.release();
+    }
+    await made;
+    await eventually('the old pools are gone', () => producer.pools().length === 1);
+    expect(producer.pools()[0]!.capacity).toBe(12);
+  });
+
+  it('a loop goes on when the producer is made anew', async () => {
+    const { open } = await rig();
+    const theirs = await open();
+    const frames = theirs.frames('made');
+    let pending = frames.next();
+    for (const round of [1, 2]) {
+      const ours = await open();
+      const producer = await ours.producer({ stream: 'made', format: FORMAT, services: false });
+      await eventually('the tap is open', () => Object.keys(producer.consumers()).length === 1);
+      publish(producer.acquire(), 0);
+      const frame = (await pending).value!;
+      expect(Number(frame.seq)).toBe(0);
+      frame.release();
+      pending = frames.next();
+      await ours.close();
+      expect(frames.counters.delivered).toBe(round);
+    }
+    await theirs.close();
+    expect((await pending).done).toBe(true);
+  });
+
+  it('refuses what it cannot do, by name', async () => {
+    const { open } = await rig();
+    const bus = await open();
+    const code = (value: string): Error => expect.objectContaining({ code: value }) as Error;
+    await bus.producer({ stream: 'made', format: FORMAT });
+    await expect(bus.producer({ stream: 'made', format: FORMAT })).rejects.toThrow(code('BUS_IN_USE'));
+    await expect(bus.producer({ stream: 'odd', format: { ...FORMAT, width: 63 } })).rejects.toThrow(code('OPTION_INVALID'));
+    await expect(bus.producer({ stream: 'a.b', format: FORMAT })).rejects.toThrow(code('OPTION_INVALID'));
+    expect(() => bus.frames('made', { hold: 0 })).toThrow(code('OPTION_INVALID'));
+    expect(() => bus.frames('made', { group: 'a.b' })).toThrow(code('OPTION_INVALID'));
+    await expect(openBus({})).rejects.toThrow(code('OPTION_INVALID'));
+    await bus.close();
+    expect(() => bus.frames('made')).toThrow(code('BUS_CLOSED'));
+    await expect(bus.producer({ stream: 'later', format: FORMAT })).rejects.toThrow(code('BUS_CLOSED'));
   });
 });
