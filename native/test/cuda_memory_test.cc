@@ -132,10 +132,10 @@ struct Home {
 }  // namespace
 
 TEST("without a driver a pool says what is missing and what to do") {
-  Again other({"refusal", "cuda"}, {"FRAMEBUS_TEST_CUDA=none", "LD_LIBRARY_PATH=/nonexistent"});
+  if (gpu == Gpu::kReal) return;
+  Again other({"refusal", "cuda"}, {"FRAMEBUS_TEST_CUDA=none"});
   const std::string said = other.line();
   CHECK(other.wait() == 0);
-  if (gpu == Gpu::kReal && said == " ") return;  // ldconfig knows the driver.
   CHECK(said.starts_with("MEMORY_UNSUPPORTED CUDA memory: libcuda.so.1"));
   CHECK(said.find("use memory shm") != std::string::npos);
 }
