@@ -159,7 +159,7 @@ void PoolView::end(uint32_t slot) {
   --local.leases;
   --link_->held;
   if (local.leases > 0) return;
-  let_go(word(slot), local.generation);
+  let_go(word(slot), header().fence, local.generation);
   --held_;
   header().held.store(held_, std::memory_order_relaxed);
 }

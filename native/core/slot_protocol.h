@@ -85,7 +85,11 @@ inline Take take(const std::atomic<uint64_t>& slot, std::atomic<uint64_t>& lane,
 }
 
 // Consumer: ends its lease. The producer can tell from now on that it had one.
-inline void let_go(std::atomic<uint64_t>& lane, uint64_t generation) {
+// Who has found the fence (or been told by still_holds(), and thrown away what
+// it made of the pixels) leaves HELD: the producer must not take that for done.
+inline void let_go(std::atomic<uint64_t>& lane, const std::atomic<uint64_t>& fence,
+                   uint64_t generation) {
+  if (fence.load(std::memory_order_relaxed) != 0) return;
   lane.store(LaneWord{generation, LanePhase::kReleased}.pack(), std::memory_order_seq_cst);
 }
 

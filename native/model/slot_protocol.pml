@@ -21,6 +21,7 @@
  *   NO_REREAD      take() does not read the fence after HELD
  *   TAKES_BACK     take() restores the lane when it finds the fence set
  *   TRIES_AGAIN    take() does not read the fence before it writes to the lane
+ *   ENDS_ANYWAY    let_go() of a fenced consumer, whose result is void, still says RELEASED
  *   LATE_FENCE     the lane is closed before the fence is set, or seen to be set: so would
  *                  a release store be, as a mutex's lock orders nothing before it
  *   DEAF           still_holds() does not read the fence
@@ -128,6 +129,7 @@ byte published = 0;
 /* Deliveries of group 0: how each generation's ended, for the dispatcher. */
 mtype = { PENDING, BY_CLOSE, BY_TAKE, BY_LOSS, GONE };
 mtype outcome[PUBLICATIONS + 1] = PENDING;
+bool has_result[PUBLICATIONS + 1] = false; /* A member has sent its result. */
 bool had[PUBLICATIONS + 1] = false; /* A member's lease was confirmed, and not returned by its end. */
 
 #if ROUTES > 0
@@ -350,10 +352,16 @@ held:
 #endif
        use();
        if
-       :: c != SINK && valid -> queue[1] ! generation /* The result. */
+       :: atomic { c != SINK && valid -> queue[1] ! generation; has_result[generation] = true }
        :: else
        fi;
        /* let_go() */
+#if REVOKES > 0 && !defined(ENDS_ANYWAY)
+       if
+       :: fence[c] -> atomic { holds[c] = 0; goto stale }
+       :: else
+       fi;
+#endif
        atomic { DRAIN_LANE(c) -> lane[c] = LANE(generation, RELEASED); holds[c] = 0 }
 stale:
        atomic { generation = 0; word = 0; before = 0; valid = false; idle[c] = true }
@@ -458,7 +466,9 @@ kept:
 
 inline check_outcome(generation) {
   assert(outcome[generation] != PENDING);
-  assert(outcome[generation] == GONE || had[generation] == (outcome[generation] == BY_TAKE))
+  assert(outcome[generation] == GONE || had[generation] == (outcome[generation] == BY_TAKE));
+  /* No frame is forgotten: whose delivery was taken, there is a result. */
+  assert(outcome[generation] != BY_TAKE || has_result[generation])
 }
 
 proctype producer() {
