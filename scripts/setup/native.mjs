@@ -28,17 +28,18 @@ export function nativeAddon() {
 
 /**
  * A program of native/test, for people who run it by hand.
- * @param {{directory: string, target: string}} program
+ * @param {{directory: string, target: string, sanitize?: string, compiler?: string}} program
  * @returns {import('./steps.mjs').Step}
  */
-export function nativeProgram({ directory, target }) {
+export function nativeProgram(program) {
+  const { directory, target } = program;
   return {
     name: `Program ${target}`,
     log: `native-${target}`,
     remedy: `The compiler’s message is in the log; \`rm -r ${directory}\` starts afresh.`,
     check: () => null,
     async work(context) {
-      await buildNative(context, { directory, target });
+      await buildNative(context, program);
       return 'built';
     },
   };
@@ -47,11 +48,14 @@ export function nativeProgram({ directory, target }) {
 /**
  * Configures and builds a target of native/CMakeLists.txt.
  * @param {import('./steps.mjs').StepContext} context
- * @param {{directory: string, target: string, sanitize?: string}} build
+ * @param {{directory: string, target: string, sanitize?: string, compiler?: string}} build
  */
-export async function buildNative(context, { directory, target, sanitize }) {
+export async function buildNative(context, { directory, target, sanitize, compiler }) {
   context.note('cmake');
-  const definitions = sanitize ? [`-DFRAMEBUS_SANITIZE=${sanitize}`] : [];
+  const definitions = [
+    ...(sanitize ? [`-DFRAMEBUS_SANITIZE=${sanitize}`] : []),
+    ...(compiler ? [`-DCMAKE_CXX_COMPILER=${compiler}`] : []),
+  ];
   await run('cmake', ['-S', 'native', '-B', directory, '-G', 'Ninja', ...definitions], context.options);
   await run('cmake', ['--build', directory, '--target', target], {
     ...context.options,
