@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t kOfferAgainNs = 20'000'000;
 constexpr int64_t kLatestWithinNs = 60'000'000;
+constexpr size_t kRemembered = 200;
 // A holder that is gone is reported at once; longer is a report that was lost.
 constexpr int64_t kReportWithinNs = 10'000'000'000;
 
@@ -62,7 +63,9 @@ void DeliveryBook::give_up(Entry entry) {
       undecided_.push_back(std::move(entry));
       return;
     case DeliveryEnd::kClosed:
-      referee_.tell(packet_of(Note::kClosed, *entry.frame, group_));
+      closed_.push_back(packet_of(Note::kClosed, *entry.frame, group_));
+      referee_.tell(closed_.back());
+      if (closed_.size() > kRemembered) closed_.pop_front();
       return;
     case DeliveryEnd::kGone:
       wrong(entry, "its slot has moved on without a word");
@@ -144,7 +147,7 @@ void DeliveryBook::lost(const std::string& epoch, uint32_t slot, uint64_t genera
   std::shared_ptr<Entry> entry = take_from(taken_);
   if (entry == nullptr) entry = take_from(waiting_);
   if (entry == nullptr) entry = take_from(undecided_);
-  if (entry == nullptr) return;
+  if (entry == nullptr) return lost_before(epoch, slot, generation, member);
   Packet packet = packet_of(Note::kGaveBack, *entry->frame, group_);
   packet.member = member;
   packet.attempt = ++entry->attempt;
@@ -154,6 +157,18 @@ void DeliveryBook::lost(const std::string& epoch, uint32_t slot, uint64_t genera
     return entry->frame->name < other.frame->name;
   });
   backlog_.insert(after, std::move(*entry));
+}
+
+// Its holder was gone already when the delivery ended, but we had not heard of it.
+void DeliveryBook::lost_before(const std::string& epoch, uint32_t slot, uint64_t generation,
+                               uint32_t member) {
+  for (Packet packet : closed_) {
+    if (packet.slot != slot || packet.generation != generation) continue;
+    if (std::string(packet.epoch.data(), packet.epoch.size()) != epoch) continue;
+    packet.note = Note::kGaveBack;
+    packet.member = member;
+    referee_.tell(packet);
+  }
 }
 
 bool DeliveryBook::displaced(const std::string& epoch, uint32_t slot, uint64_t generation) {

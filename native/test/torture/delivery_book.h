@@ -63,6 +63,7 @@ class DeliveryBook {
   DeliveryEnd end(const Entry& entry) const {
     return entry.frame->pool->end_delivery(entry.frame->slot, entry.frame->generation, name());
   }
+  void lost_before(const std::string& epoch, uint32_t slot, uint64_t generation, uint32_t member);
   void offer(const Entry& entry) const;
   void give_up(Entry entry);
   void finish(const Entry& entry) const;
@@ -74,6 +75,7 @@ class DeliveryBook {
   const bool lazy_;
   const DescriptorFeed& referee_;  // Borrowed.
   bool draining_ = false;
+  std::deque<Packet> closed_;     // The last ones that nobody had.
   std::deque<Entry> backlog_;     // lossless: not offered yet, oldest first.
   std::deque<Entry> waiting_;     // Offered.
   std::vector<Entry> undecided_;  // Given up while a member was leasing it.
