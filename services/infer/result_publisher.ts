@@ -6,7 +6,7 @@ import * as subjects from '../../lib/subjects.js';
 import type { ModelManifest } from '../../models/manifest.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
-import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
+import { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import type { BatchTimes } from './detector.js';
 import type { FrameFindings } from './frame_findings.js';
 import { toDetections, toFrameMessages } from './result_findings.js';
@@ -28,11 +28,11 @@ export interface Inferred {
 
 /** Sends the results of one model to sink, and counts them. */
 export class ResultPublisher {
-  readonly #nats: NatsConnection;
+  readonly #nats: Pick<NatsConnection, 'info' | 'publish' | 'flush'>;
   readonly #manifest: ModelManifest;
   readonly #counters: (streamId: string) => StreamCounters;
 
-  constructor(nats: NatsConnection, manifest: ModelManifest, counters: (streamId: string) => StreamCounters) {
+  constructor(nats: Pick<NatsConnection, 'info' | 'publish' | 'flush'>, manifest: ModelManifest, counters: (streamId: string) => StreamCounters) {
     this.#nats = nats;
     this.#manifest = manifest;
     this.#counters = counters;
@@ -41,7 +41,7 @@ export class ResultPublisher {
   inferred({ frame, rows, findings, leasedNs, times, batchSize }: Inferred): void {
     const { labels } = this.#manifest;
     const detections = toDetections(rows, labels, findings.landmarks);
-    this.#publish({
+    const result = encodeResult({
       frame,
       status: InferenceStatus.INFERENCE_STATUS_INFERRED,
       reason: '',
@@ -51,6 +51,10 @@ export class ResultPublisher {
       times: { leasedNs, ...times },
       batchSize,
     });
+    const mostBytes = this.#nats.info?.max_payload ?? Number.POSITIVE_INFINITY;
+    // Masks of a picture that is all edges, for example.
+    if (result.byteLength > mostBytes) return this.failed(frame, `the result has ${result.byteLength} bytes, NATS takes ${mostBytes}`);
+    this.#publish(frame, result);
     const counters = this.#counters(frame.streamId);
     counters.inferred();
     counters.frameOut();
@@ -59,18 +63,8 @@ export class ResultPublisher {
   }
 
   failed(frame: FrameDescriptor, reason: string): void {
-    this.#publish({
-      frame,
-      status: InferenceStatus.INFERENCE_STATUS_FAILED,
-      reason,
-      model: this.#manifest.name,
-      detections: [],
-      classifications: [],
-      masks: [],
-      tensors: [],
-      times: undefined,
-      batchSize: 0,
-    });
+    const status = InferenceStatus.INFERENCE_STATUS_FAILED;
+    this.#publish(frame, encodeResult(ResultMessage.fromPartial({ frame, status, reason, model: this.#manifest.name })));
     const counters = this.#counters(frame.streamId);
     counters.drop('failed');
     counters.frameOut();
@@ -86,7 +80,7 @@ export class ResultPublisher {
     await withDeadline(this.#nats.flush(), FLUSH_DEADLINE_MS, 'results: flush').catch(() => undefined);
   }
 
-  #publish(message: Omit<ResultMessage, 'schemaVersion'>): void {
-    this.#nats.publish(subjects.results(message.frame?.streamId ?? ''), encodeResult(message));
+  #publish(frame: FrameDescriptor, result: Uint8Array): void {
+    this.#nats.publish(subjects.results(frame.streamId), result);
   }
 }

@@ -105,7 +105,7 @@ export function toReferenceDetections(rows: Float32Array, labels: ReadonlyMap<nu
  * One picture into the first place of a batch tensor: bilinear, sample centres
  * at half pixels, edges repeated, padded as the spec says.
  */
-function plainPreprocess(picture: RgbPicture, spec: PreprocessSpec, tensor: Float32Array): PreprocessGeometry {
+export function plainPreprocess(picture: RgbPicture, spec: PreprocessSpec, tensor: Float32Array): PreprocessGeometry {
   const geometry = plainGeometry(picture, spec);
   const [innerWidth, innerHeight] = [
     Math.round(picture.width * geometry.scaleX),

@@ -119,7 +119,7 @@ describe('examples/decoder', () => {
     const manifest = findManifest(path.join(ROOT, 'examples', 'decoder', 'brightest.yaml'));
     const decoder = await createDecoder(manifest);
     expect(() => decoder.check({ brightness: empty([2, 3, 15, 20]) }, 2)).toThrow(
-      'check: output "brightness" is [2, 3, 15, 20], expected [2, 1, rows, columns]; the model has brightness [2, 3, 15, 20]',
+      'check: output "brightness" is float32 [2, 3, 15, 20], expected float32 [2, 1, rows, columns]; the model has brightness [2, 3, 15, 20]',
     );
   });
 });
