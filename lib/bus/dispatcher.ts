@@ -144,6 +144,20 @@ export class Dispatcher {
     this.tick();
   }
 
+  /**
+   * latest: no more than so many frames wait for sink, the oldest go. For a source that
+   * pauses when its pool is full: it shall not pause for a sink that is not there.
+   */
+  limitSink(frames: number): void {
+    if (this.#toSink.length <= frames) return;
+    this.#toSink = this.#toSink.filter(
+      (p) => this.#deliveries.delivery(...place(p.frame), SINK_GROUP) === 'none',
+    );
+    const tooMany = this.#toSink.slice(0, Math.max(0, this.#toSink.length - frames));
+    for (const pending of tooMany) this.#end(pending, SINK_GROUP);
+    this.#toSink = this.#toSink.slice(tooMany.length);
+  }
+
   /** A consumer of the infer group is gone; these of its frames come back. */
   lost(places: Place[]): void {
     const keys = new Set(places.map(key));

@@ -116,6 +116,11 @@ export class Taps {
     for (const { tap } of this.#taps.values()) tap.dispatch(frame, this.#pool);
   }
 
+  /** Whether the source pauses for a tap, although its stream does not ask for that. */
+  get pauses(): boolean {
+    return this.#lossless;
+  }
+
   /** Frames that members still have to take. */
   pending(): number {
     let pending = 0;

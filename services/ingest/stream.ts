@@ -9,6 +9,7 @@ import type {
   SourceEvent,
   SourceOptions,
 } from '../../native/contract.js';
+import { groupHold, SINK_GROUP } from '../../lib/bus/route.js';
 import type { Taps } from '../../lib/bus/taps.js';
 import { StreamState } from '#proto/framebus/status/v1/status.js';
 import { Backoff } from './backoff.js';
@@ -182,6 +183,7 @@ export class Stream {
     const frame = describeFrame(this.id, this.#parts.producer, this.#epoch, event, this.#missing);
     this.#dispatcher?.dispatch(frame);
     this.#parts.taps.dispatch(frame);
+    if (this.#parts.taps.pauses) this.#dispatcher?.limitSink(groupHold(this.#options.source.groups, SINK_GROUP));
     this.#missing = 0;
   }
 

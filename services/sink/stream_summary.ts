@@ -94,16 +94,18 @@ type Counter = 'framesIn' | 'framesInferred' | 'framesOut';
 
 function summarize(id: string, all: Contribution[]): StreamSummary {
   const from = (service: string) => all.filter((c) => c.service === service);
-  const ingest = from('ingest').at(-1)?.stream;
+  // Whoever makes the frames: ingest, or a program of the user's own.
+  const owners = [...from('ingest'), ...from('producer')];
+  const owner = owners.at(-1)?.stream;
   const sink = from('sink');
   const latest = sink.at(-1)?.stream;
-  const sized = ingest && ingest.width > 0 ? ingest : latest;
-  // Frames that no worker saw never reach infer, so ingest counts what comes in.
-  const source = from('ingest').length > 0 ? from('ingest') : sink;
+  const sized = owner && owner.width > 0 ? owner : latest;
+  // Frames that no worker saw never reach infer, so the owner counts what comes in.
+  const source = owners.length > 0 ? owners : sink;
   return {
     id,
-    state: stateName(ingest?.state ?? StreamState.STREAM_STATE_UNSPECIFIED),
-    reason: ingest?.reason ?? '',
+    state: stateName(owner?.state ?? StreamState.STREAM_STATE_UNSPECIFIED),
+    reason: owner?.reason ?? '',
     width: sized?.width ?? 0,
     height: sized?.height ?? 0,
     framesIn: total(source, 'framesIn'),
@@ -113,8 +115,8 @@ function summarize(id: string, all: Contribution[]): StreamSummary {
     fpsInferred: rate(sink, 'framesInferred'),
     fpsOut: rate(sink, 'framesOut'),
     latency: latest?.latency ?? null,
-    // What infer drops, ingest has accounted for, or the sink hears of as a result.
-    drops: countersOf([...from('ingest'), ...sink], (stream) => stream.drops),
+    // What infer drops, the owner has accounted for, or the sink hears of as a result.
+    drops: countersOf([...owners, ...sink], (stream) => stream.drops),
     detections: countersOf(sink, (stream) => stream.detections),
   };
 }

@@ -42,6 +42,13 @@ const sink = (second: number, framesOut: number, extra: object = {}) =>
   });
 
 describe('StreamSummaries', () => {
+  it('takes the state of a stream from the program that publishes it', () => {
+    const summaries = new StreamSummaries(() => 0);
+    summaries.hear({ ...ingest(1, 30), service: 'producer', instance: 'synthetic' });
+    summaries.hear(sink(1, 20));
+    expect(summaries.streams()).toMatchObject([{ id: 'gate', state: 'PLAYING', width: 640, framesIn: 30, framesOut: 20 }]);
+  });
+
   it('makes one line of what the services say', () => {
     const clock = { ms: 0 };
     const summaries = new StreamSummaries(() => clock.ms);

@@ -286,6 +286,18 @@ describe('Dispatcher', () => {
     expect(dispatcher.pending()).toBe(0);
   });
 
+  it('limits what waits for a sink that takes nothing', () => {
+    const dispatcher = make({ inferred: false });
+    for (let seq = 0; seq < 6; seq++) dispatcher.dispatch(frame(seq));
+    pool.set(1, 'sink', 'held');
+    pool.ended.length = 0;
+    dispatcher.limitSink(6);
+    expect(pool.ended).toEqual([]);
+    dispatcher.limitSink(3);
+    expect(pool.ended).toEqual(['0/sink', '2/sink']);
+    expect(dispatcher.pending()).toBe(3);
+  });
+
   it('knows when all frames have been taken', () => {
     const dispatcher = make({ mode: 'lossless' });
     dispatcher.dispatch(frame(0));
