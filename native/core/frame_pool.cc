@@ -15,6 +15,17 @@
 namespace framebus {
 namespace {
 
+// Groups as bits, as in slot words.
+constexpr uint8_t bit_of(uint32_t group) { return static_cast<uint8_t>(1U << group); }
+constexpr bool has(uint8_t bits, uint32_t group) { return (bits >> group & 1) != 0; }
+constexpr uint8_t with(uint8_t bits, uint32_t group) {
+  return static_cast<uint8_t>(bits | bit_of(group));
+}
+constexpr uint8_t without(uint8_t bits, uint32_t group) {
+  return static_cast<uint8_t>(bits & ~bit_of(group));
+}
+constexpr uint8_t kAllGroups = 0xff;
+
 class SharedFramePool final : public FramePool {
  public:
   explicit SharedFramePool(const FramePoolOptions& options)
@@ -164,16 +175,6 @@ class SharedFramePool final : public FramePool {
   std::function<void(HeldSlot)> displaced_hook_;
   bool retired_ = false;
 };
-
-constexpr uint8_t bit_of(uint32_t group) { return static_cast<uint8_t>(1U << group); }
-constexpr bool has(uint8_t bits, uint32_t group) { return (bits >> group & 1) != 0; }
-constexpr uint8_t with(uint8_t bits, uint32_t group) {
-  return static_cast<uint8_t>(bits | bit_of(group));
-}
-constexpr uint8_t without(uint8_t bits, uint32_t group) {
-  return static_cast<uint8_t>(bits & ~bit_of(group));
-}
-constexpr uint8_t kAllGroups = 0xff;
 
 SharedFramePool::Standing SharedFramePool::standing(uint32_t slot, uint64_t generation) const {
   Standing result{.taken = facts_[slot].taken};

@@ -397,9 +397,8 @@ void FrameWriter::set_route(FramePool& pool, const std::vector<RouteGroup>& made
 
 void FrameWriter::open_group(const RouteGroup& group) {
   const std::lock_guard lock(mutex_);
-  const auto known =
-      std::find_if(groups_.begin(), groups_.end(),
-                   [&](const RouteGroup& each) { return each.name == group.name; });
+  const auto known = std::find_if(groups_.begin(), groups_.end(),
+                                  [&](const RouteGroup& each) { return each.name == group.name; });
   if (store_ != nullptr) {
     store_->pool()->open_group(group);
   } else {

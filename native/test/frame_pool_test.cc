@@ -51,7 +51,9 @@ class Consumer {
     return framebus::take(word(slot), lane(slot), fence(), generation, lane_->group()) ==
            Take::kHeld;
   }
-  void let_go(uint32_t slot, uint64_t generation) { framebus::let_go(lane(slot), fence(), generation); }
+  void let_go(uint32_t slot, uint64_t generation) {
+    framebus::let_go(lane(slot), fence(), generation);
+  }
   void tentative(uint32_t slot, uint64_t generation) {
     lane(slot) = LaneWord{generation, LanePhase::kTentative}.pack();
   }
