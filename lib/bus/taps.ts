@@ -44,6 +44,8 @@ interface OpenTap {
   tap: Tap;
   /** When somebody was last heard of: a member that asked, or that went. */
   heardMs: number;
+  /** The member that went last. */
+  gone: string | null;
 }
 
 /**
@@ -214,7 +216,7 @@ export class Taps {
         },
         this.#nowMs,
       );
-      open = { tap, heardMs: 0 };
+      open = { tap, heardMs: 0, gone: null };
       this.#taps.set(group, open);
       this.#ticker ??= setInterval(() => this.#tick(), TICK_MS);
       this.#setMode();
@@ -238,9 +240,10 @@ export class Taps {
   /** A member says that it goes. */
   #leave(group: string, member: string): void {
     const open = this.#taps.get(group);
-    if (open === undefined || open.tap.session(member) === null) return;
+    if (open === undefined) return;
     this.#drop(group, member);
-    if (open.tap.members().length === 0) this.#close(group, 'its last consumer left');
+    // Its connection to the bus may have ended first.
+    if (open.gone === member && open.tap.members().length === 0) this.#close(group, 'its last consumer left');
   }
 
   #drop(group: string, member: string): void {
@@ -249,6 +252,7 @@ export class Taps {
     if (open === undefined || open.tap.session(member) === null) return;
     this.#log.info({ stream: this.#options.streamId, group, consumer: member }, 'tap: a consumer is gone');
     open.heardMs = this.#nowMs();
+    open.gone = member;
     open.tap.leave(member);
   }
 

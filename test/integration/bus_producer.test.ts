@@ -218,6 +218,23 @@ describe('bus.producer', () => {
     expect(producer.pools()[0]!.capacity).toBe(12);
   });
 
+  it('loops that come and go leave nothing behind', async () => {
+    const { open } = await rig();
+    const [ours, theirs] = [await open(), await open()];
+    const producer = await ours.producer({ stream: 'made', format: FORMAT, services: false });
+    const rolling = setInterval(() => producer.acquire()?.publish(), 2);
+    onTestFinished(() => {
+      clearInterval(rolling);
+    });
+    for (let round = 0; round < 30; round++) {
+      const frames = theirs.frames('made', { mode: round % 2 === 0 ? 'lossless' : 'latest' });
+      for (let n = 0; n < 3; n++) (await next(frames)).release();
+      await frames.close();
+    }
+    await eventually('no group is left', () => producer.pools().every(({ groups }) => groups.length === 0), { timeoutMs: 2_000 });
+    expect(producer.pools()[0]!.consumers).toEqual([]);
+  });
+
   it('a loop goes on when the producer is made anew', async () => {
     const { open } = await rig();
     const theirs = await open();
