@@ -9,7 +9,19 @@ export async function checkGpu(): Promise<Check[]> {
   const nodes = readdirSync('/dev').filter((name) => /^nvidia(\d+|ctl|-uvm)$/.test(name));
   const smi = findProgram('nvidia-smi');
   if (smi === undefined && nodes.length === 0) return [absent('GPU', 'NVIDIA', 'none: everything runs on the CPU')];
-  return [await checkDriver(smi), checkNodes(nodes), await checkLibrary()];
+  return [await checkDriver(smi), checkNodes(nodes), await checkLibrary(), ...(await checkMemory())];
+}
+
+/** Whether a pool of frames can be made there; without the addon another check speaks. */
+async function checkMemory(): Promise<Check[]> {
+  try {
+    const { probeMemory } = await import('../../native/index.js');
+    const { available, detail } = await probeMemory('cuda');
+    if (available) return [ok('GPU', 'frame memory', detail)];
+    return [warning('GPU', 'frame memory', detail, 'Streams use shared memory meanwhile; docs/cuda.md says what is needed.')];
+  } catch {
+    return [];
+  }
 }
 
 async function checkDriver(smi: string | undefined): Promise<Check> {

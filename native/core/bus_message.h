@@ -123,6 +123,7 @@ struct PoolMessage {
   MemoryKind memory = MemoryKind::kShm;
   uint32_t hold = 1;                                  // Frames that the consumer may hold at once.
   uint64_t pixel_bytes = 0;                           // cuda: of the whole allocation.
+  uint64_t pid_namespace = 0;                         // cuda-ipc: the producer's; 0: unknown.
   std::array<uint8_t, kGpuUuidBytes> gpu{};           // cuda: on which it lies.
   std::array<uint8_t, kIpcHandleBytes> ipc_handle{};  // cuda-ipc: instead of a descriptor.
 };

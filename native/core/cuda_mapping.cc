@@ -1,5 +1,7 @@
 #include "cuda_mapping.h"
 
+#include <sys/stat.h>
+
 #include <utility>
 
 #include "bus_layout.h"
@@ -22,6 +24,11 @@ size_t allocation_bytes(const CudaDevice& device, size_t bytes, const std::strin
   check(driver().allocation_granularity(&granularity, &properties, kGranularityMinimum), object,
         "cuMemGetAllocationGranularity");
   return round_up(bytes, granularity);
+}
+
+uint64_t pid_namespace() {
+  struct stat found {};
+  return ::stat("/proc/self/ns/pid", &found) == 0 ? found.st_ino : 0;
 }
 
 PhysicalMemory PhysicalMemory::create(const CudaDevice& device, size_t bytes,

@@ -39,6 +39,10 @@ class PhysicalMemory {
 // Bytes that an allocation of at least `bytes` has on a device.
 size_t allocation_bytes(const CudaDevice& device, size_t bytes, const std::string& object);
 
+// What tells pid namespaces apart, 0 when it cannot be known: a legacy IPC handle
+// names a process by its number.
+uint64_t pid_namespace();
+
 // Physical memory at an address of this process, to read or to write as well.
 class DeviceMapping {
  public:

@@ -15,6 +15,9 @@ using cuda::Address;
 using cuda::CudaDevice;
 
 constexpr const char* kObject = "CUDA memory from the producer";
+constexpr const char* kOtherProcessOnly =
+    "; a legacy IPC handle works only in another process of the producer's pid namespace: let the "
+    "producer use memory cuda";
 // No pool of ours comes near; a driver is not asked to reserve nonsense.
 constexpr uint64_t kMaxPixelBytes = uint64_t{1} << 40;
 
@@ -89,9 +92,7 @@ class OpenHandles {
           cuda::driver().ipc_open(&open.address, handle, cuda::kIpcLazyPeerAccess);
       if (result != cuda::kSuccess) {
         open_.erase(handle.bytes);
-        refuse("cuIpcOpenMemHandle: " + cuda::text_of(result) +
-               "; a legacy IPC handle works only in another process of the producer's pid "
-               "namespace: let the producer use memory cuda");
+        refuse("cuIpcOpenMemHandle: " + cuda::text_of(result) + kOtherProcessOnly);
       }
     }
     ++open.users;
@@ -188,6 +189,11 @@ std::unique_ptr<PoolMapping> cuda_pool_mapping(const PoolMessage& message, int f
 
 std::unique_ptr<PoolMapping> cuda_ipc_pool_mapping(const PoolMessage& message) {
   check_size(message);
+  // The driver opens some of these, and takes others for memory of this process:
+  // it goes by the producer's process number.
+  const uint64_t here = cuda::pid_namespace();
+  if (message.pid_namespace != 0 && here != 0 && message.pid_namespace != here)
+    refuse(std::string("its producer runs in another pid namespace") + kOtherProcessOnly);
   return std::make_unique<OpenedPool>(message, device_of(message));
 }
 

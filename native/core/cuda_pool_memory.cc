@@ -122,6 +122,7 @@ class CudaIpcPoolMemory final : public PoolMemory {
     message.memory = kind();
     message.pixel_bytes = bytes_;
     message.gpu = device_->uuid().bytes;
+    message.pid_namespace = cuda::pid_namespace();
     message.ipc_handle = handle_.bytes;
   }
 

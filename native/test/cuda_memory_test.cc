@@ -306,6 +306,15 @@ TEST("cuda-ipc works in another process, and says why it does not in its own") {
   CHECK(live() == before);
 }
 
+TEST("cuda-ipc is refused across pid namespaces, whatever the driver says of it") {
+  Offer offer(memory_options(MemoryKind::kCudaIpc));
+  CHECK(offer.message.pid_namespace == cuda::pid_namespace());
+  ++offer.message.pid_namespace;
+  std::string message;
+  CHECK(code_of([&] { cuda_ipc_pool_mapping(offer.message); }, &message) == "BUS_MEMORY");
+  CHECK(message.find("another pid namespace") != std::string::npos);
+}
+
 TEST("a lease ends after the work that its stream had been given") {
   Home home;
   Worker worker(home.directory);

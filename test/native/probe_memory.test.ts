@@ -1,0 +1,23 @@
+import { describe, expect, it } from 'vitest';
+import { isNativeError, probeMemory, type MemoryKind } from '../../native/index.js';
+
+describe('probeMemory', () => {
+  it('finds shared memory everywhere', async () => {
+    expect(await probeMemory('shm')).toEqual({ available: true, detail: 'memfd' });
+  });
+
+  it.each<MemoryKind>(['cuda', 'cuda-ipc', 'dmabuf'])('says of %s what it lies on, or what is missing', async (memory) => {
+    const { available, detail } = await probeMemory(memory);
+    expect(detail).toMatch(available ? /./ : /or use memory shm$/);
+  });
+
+  it('knows no other kinds', () => {
+    let code: string | undefined;
+    try {
+      void probeMemory('tape' as MemoryKind);
+    } catch (error) {
+      code = isNativeError(error) ? error.code : undefined;
+    }
+    expect(code).toBe('BAD_ARGUMENT');
+  });
+});
