@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "error.h"
+#include "nvbuf_surface.h"
 
 namespace framebus {
 namespace {
@@ -40,6 +41,18 @@ int retried_ioctl(int fd, unsigned long code, Request& request) {
   } while (result < 0 && errno == EINTR);
   return result;
 }
+
+// Jetson's video memory, which its GPU reads, too.
+class NvmmSurfaces final : public DmabufExporter {
+ public:
+  const std::string& name() const override { return name_; }
+  std::vector<UniqueFd> allocate(const std::string&, uint32_t count, size_t bytes) override {
+    return nvbuf::create_surfaces(count, bytes);
+  }
+
+ private:
+  const std::string name_ = "NVMM";
+};
 
 // Memory of one of the kernel's DMA heaps.
 class DmaHeap final : public DmabufExporter {
@@ -129,6 +142,7 @@ UniqueFd open_device(const std::string& device, std::vector<std::string>& missin
 
 DmabufExporters find_dmabuf_exporters() {
   DmabufExporters exporters;
+  if (nvbuf::available()) exporters.found.push_back(std::make_unique<NvmmSurfaces>());
   const std::vector<std::string> heaps = entries_of(kHeapFolder, "system");
   if (heaps.empty()) exporters.missing.push_back(std::string("no ") + kHeapFolder);
   for (const std::string& heap : heaps) {

@@ -30,6 +30,20 @@ DmabufPoolMapping::DmabufPoolMapping(std::span<const UniqueFd> buffers, size_t s
   }
 }
 
+uint64_t DmabufPoolMapping::device(uint32_t slot) const {
+  if (!nvbuf::available()) return 0;
+  Slot& wanted = slots_.at(slot);
+  const std::lock_guard lock(wanted.mutex);
+  if (!std::exchange(wanted.asked, true)) {
+    try {
+      wanted.surface = nvbuf::CudaSurface::import(wanted.buffer.get(), wanted.mapping.bytes());
+    } catch (const Error&) {
+      // Of another exporter, or there is no GPU: the CPU can read it.
+    }
+  }
+  return wanted.surface == nullptr ? 0 : wanted.surface->address();
+}
+
 void DmabufPoolMapping::begin_read(uint32_t slot) const {
   Slot& read = slots_.at(slot);
   const std::lock_guard lock(read.mutex);

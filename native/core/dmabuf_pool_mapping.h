@@ -8,11 +8,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <vector>
 
 #include "memfd.h"
+#include "nvbuf_surface.h"
 #include "pool_mapping.h"
 #include "unique_fd.h"
 
@@ -24,6 +26,8 @@ class DmabufPoolMapping final : public PoolMapping {
   DmabufPoolMapping(std::span<const UniqueFd> buffers, size_t slot_stride);
 
   const uint8_t* host(uint32_t slot) const override { return slots_.at(slot).mapping.data(); }
+  // On Jetson, of memory that is a surface there; imported when it is first asked for.
+  uint64_t device(uint32_t slot) const override;
   void begin_read(uint32_t slot) const override;
   void end_read(uint32_t slot) const override;
 
@@ -33,6 +37,8 @@ class DmabufPoolMapping final : public PoolMapping {
     Mapping mapping;
     std::mutex mutex;  // The kernel's begin is over before a second reader goes on.
     uint32_t readers = 0;
+    bool asked = false;  // For `surface`, which may be had or not.
+    std::unique_ptr<nvbuf::CudaSurface> surface;
   };
   mutable std::vector<Slot> slots_;
 };

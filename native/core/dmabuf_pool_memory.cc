@@ -1,6 +1,5 @@
 #include "dmabuf_pool_memory.h"
 
-#include <optional>
 #include <utility>
 
 #include "dmabuf.h"
@@ -31,7 +30,8 @@ std::unique_ptr<DmabufPoolMemory> DmabufPoolMemory::create(const PoolMemoryOptio
   DmabufExporters exporters = find_dmabuf_exporters();
   if (exporters.found.empty()) throw nothing_there(pool, exporters.missing);
   require_memory(pool, uint64_t{options.slots} * options.slot_stride);
-  std::optional<Error> refusal;
+  const char* code = nullptr;
+  std::vector<std::string> refusals;
   for (const auto& exporter : exporters.found) {
     try {
       std::vector<UniqueFd> buffers = exporter->allocate("framebus-pool-" + options.stream_id,
@@ -42,11 +42,11 @@ std::unique_ptr<DmabufPoolMemory> DmabufPoolMemory::create(const PoolMemoryOptio
       return std::make_unique<DmabufPoolMemory>(exporter->name(), std::move(buffers),
                                                 options.slot_stride);
     } catch (const Error& error) {
-      // The best device's answer counts; another one may still do.
-      if (!refusal) refusal.emplace(error.code(), pool + ": " + error.what());
+      if (code == nullptr) code = error.code();
+      refusals.push_back(error.what());
     }
   }
-  throw *refusal;
+  throw Error(code, pool + ": " + joined(refusals));
 }
 
 DmabufPoolMemory::DmabufPoolMemory(std::string exporter, std::vector<UniqueFd> buffers,
