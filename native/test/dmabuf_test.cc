@@ -162,6 +162,35 @@ int in_child(Body body) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
 
+// A process of the test's own; killed and waited for at the end, also of a test that fails.
+class Child {
+ public:
+  template <class Body>
+  explicit Child(Body body) : pid_(::fork()) {
+    if (pid_ != 0) return;
+    try {
+      body();
+    } catch (const std::exception& error) {
+      std::printf("# in the child: %s\n", error.what());
+      std::fflush(stdout);
+    }
+    ::_exit(1);
+  }
+  ~Child() { kill(); }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  void kill() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+  }
+
+ private:
+  pid_t pid_;
+};
+
 Error error_of(const FramePoolOptions& options) {
   try {
     FramePool::create(options);
@@ -262,8 +291,7 @@ TEST("another process reads byte for byte what was written") {
   int ask[2];
   int answer[2];
   CHECK(::pipe(ask) == 0 && ::pipe(answer) == 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
+  Child child([&] {
     Worker worker(directory);
     worker.consumer->attach("ingest-0", pool->epoch());
     uint64_t frame[2];
@@ -273,8 +301,7 @@ TEST("another process reads byte for byte what was written") {
                         is_pattern(*lease) && dmabuf_maps("r--s") == pool->options().slots;
       if (::write(answer[1], good ? "y" : "n", 1) != 1) break;
     }
-    ::_exit(0);
-  }
+  });
   for (uint64_t round = 1; round <= 10; ++round) {
     for (uint32_t n = 0; n < pool->options().slots; ++n) {
       const uint32_t slot = *pool->acquire_displacing();
@@ -285,8 +312,7 @@ TEST("another process reads byte for byte what was written") {
       CHECK(::read(answer[0], &good, 1) == 1 && good == 'y');
     }
   }
-  ::kill(child, SIGKILL);
-  ::waitpid(child, nullptr, 0);
+  child.kill();
   for (const int fd : {ask[0], ask[1], answer[0], answer[1]}) ::close(fd);
 }
 
@@ -330,20 +356,17 @@ TEST("a consumer killed with a lease costs the producer nothing") {
   const uint64_t g = publish_pattern(*pool, slot, 1);
   int ready[2];
   CHECK(::pipe(ready) == 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
+  Child child([&] {
     Worker worker(directory);
     worker.consumer->attach("ingest-0", pool->epoch());
     const auto lease = worker.lease(*pool, slot, g);
     const FrameRead read = lease->read();  // Killed between begin and end.
     if (::write(ready[1], "y", 1) == 1) ::pause();
-    ::_exit(1);
-  }
+  });
   char ok = 'n';
   CHECK(::read(ready[0], &ok, 1) == 1 && ok == 'y');
   CHECK(pool->delivery(slot, g, "infer") == Delivery::kHeld);
-  ::kill(child, SIGKILL);
-  ::waitpid(child, nullptr, 0);
+  child.kill();
   CHECK(producer.events.next().type == Type::kAttached);
   const BusServerEvent event = producer.events.next();
   CHECK(event.type == Type::kDetached && event.held.size() == 1 && event.held[0].slot == slot);
@@ -365,24 +388,21 @@ TEST("frames of a killed producer stay readable, and their memory goes with the 
     char epoch[kEpochDigits];
     uint64_t slot, generation;
   } frame{};
-  const pid_t child = ::fork();
-  if (child == 0) {
+  Child child([&] {
     const Producer producer(directory);
     const auto pool = offer(producer);
     pool->epoch().copy(frame.epoch, kEpochDigits);
     frame.slot = *pool->acquire();
     frame.generation = publish_pattern(*pool, static_cast<uint32_t>(frame.slot), 1);
     if (::write(ready[1], &frame, sizeof(frame)) == sizeof(frame)) ::pause();
-    ::_exit(1);
-  }
+  });
   CHECK(::read(ready[0], &frame, sizeof(frame)) == sizeof(frame));
   const std::string epoch(frame.epoch, kEpochDigits);
   Worker worker(directory);
   worker.consumer->attach("ingest-0", epoch);
   auto result = worker.consumer->lease(epoch, static_cast<uint32_t>(frame.slot), frame.generation);
   auto lease = std::get<std::shared_ptr<SlotLease>>(std::move(result));
-  ::kill(child, SIGKILL);
-  ::waitpid(child, nullptr, 0);
+  child.kill();
   CHECK(worker.events.next().producer == "ingest-0");
   CHECK(is_pattern(*lease));
   CHECK(dmabuf_maps() == 4);
@@ -445,6 +465,17 @@ TEST("too few descriptors are an error that says so") {
     return good && open_fds() < 20 ? 0 : 1;
   });
   CHECK(result == 0);
+  const Directory directory;
+  const Producer producer(directory);
+  const auto pool = offer(producer, 100);
+  const int attached = in_child([&] {
+    const rlimit few{100, 100};
+    if (::setrlimit(RLIMIT_NOFILE, &few) != 0) return 2;
+    Worker worker(directory);
+    if (worker.attach_error("ingest-0", pool->epoch()) != "BUS_MEMORY") return 3;
+    return worker.last_message.find("raise the limit of open files") != std::string::npos ? 0 : 4;
+  });
+  CHECK(attached == 0);
 }
 
 TEST("more memory than there is is NO_SPACE, not a signal") {
