@@ -41,6 +41,11 @@ export class Batcher<T extends Batchable> {
     return this.#length;
   }
 
+  /** Whether a batch could be no larger if it waited. */
+  get full(): boolean {
+    return this.#takeable() >= this.#options.size;
+  }
+
   add(frame: T): void {
     const waiting = { frame, sinceMs: this.#nowMs() };
     const queue = this.#queues.get(frame.streamId);
@@ -56,7 +61,7 @@ export class Batcher<T extends Batchable> {
    */
   take(coming: number): T[] | null {
     if (this.#length === 0) return null;
-    const due = coming <= 0 || this.#takeable() >= this.#options.size || this.dueInMs() === 0;
+    const due = coming <= 0 || this.full || this.dueInMs() === 0;
     return due ? this.#takeInTurn() : null;
   }
 

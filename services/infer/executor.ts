@@ -36,22 +36,29 @@ const NEWEST = 0.2;
 interface Running {
   id: number;
   size: number;
+  /** While it waits behind another one, when it was given. */
   startedMs: number;
   resolve: (result: ExecutorResult) => void;
   reject: (error: FramebusError) => void;
 }
 
-/** A thread with an engine of its own, that runs one batch at a time. It is started anew when it dies. */
+/**
+ * A thread with an engine of its own, that runs one batch at a time; the next one may wait in
+ * the thread already, so that the engine goes on without asking. It is started anew when it dies.
+ */
 export class Executor {
   readonly #options: ExecutorOptions;
   #worker: Worker | null = null;
   #state: ExecutorState = 'loading';
   #running: Running | null = null;
+  /** Waits in the thread for the end of `#running`. */
+  #next: Running | null = null;
   #serial = 0;
   #restartMs = FIRST_RESTART_MS;
   readonly #closing = new AbortController();
   /** Expected milliseconds of a batch, by size. */
   #batchMs = new Map<number, number>();
+  #uncertaintyMs = 0;
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
@@ -70,24 +77,37 @@ export class Executor {
   remainingMs(): number | null {
     if (this.#state === 'idle') return 0;
     if (this.#state !== 'busy' || this.#running === null) return null;
-    const expected = this.#batchMs.get(this.#running.size) ?? 0;
-    return Math.max(0, expected - (performance.now() - this.#running.startedMs));
+    const left = Math.max(0, this.#expectedMs(this.#running) - (performance.now() - this.#running.startedMs));
+    return this.#next === null ? left : left + this.#expectedMs(this.#next);
   }
 
-  /** Runs a batch; only when idle. @throws ENGINE_FAILED and what the batch itself caused */
+  /** By how many milliseconds batches have lately missed what was expected of them. */
+  get uncertaintyMs(): number {
+    return this.#uncertaintyMs;
+  }
+
+  /** A batch runs, and none waits behind it yet: `run` takes one more. */
+  get takesNext(): boolean {
+    return this.#state === 'busy' && this.#running !== null && this.#next === null;
+  }
+
+  /** Runs a batch, at once or after the one that runs. @throws ENGINE_FAILED and what the batch itself caused */
   run(frames: ExecutorFrame[]): Promise<ExecutorResult> {
     const worker = this.#worker;
-    if (this.#state !== 'idle' || worker === null) throw new Error(`executor is ${this.#state}, not idle`);
+    if (worker === null || (this.#state !== 'idle' && !this.takesNext)) throw new Error(`executor is ${this.#state}, it takes no batch`);
+    const isNext = this.#state === 'busy';
     this.#state = 'busy';
     const id = this.#serial++;
     return new Promise((resolve, reject) => {
-      this.#running = { id, size: frames.length, startedMs: performance.now(), resolve, reject };
+      const given = { id, size: frames.length, startedMs: performance.now(), resolve, reject };
+      if (isNext) this.#next = given;
+      else this.#running = given;
       const request: ExecutorRequest = { type: 'batch', id, frames };
       worker.postMessage(request);
     });
   }
 
-  /** Waits for the batch that runs, then ends the thread. */
+  /** Waits for the batches that it has, then ends the thread. */
   async close(): Promise<void> {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
@@ -142,8 +162,10 @@ export class Executor {
   #onBatch(reply: Extract<ExecutorReply, { type: 'done' | 'failed' }>): void {
     const running = this.#running;
     if (running === null || running.id !== reply.id) return;
-    this.#running = null;
-    if (this.#state === 'busy') this.#state = 'idle';
+    this.#running = this.#next;
+    this.#next = null;
+    if (this.#running !== null) this.#running.startedMs = performance.now();
+    else if (this.#state === 'busy') this.#state = 'idle';
     if (reply.type === 'done') {
       this.#restartMs = FIRST_RESTART_MS;
       this.#learn(running);
@@ -159,11 +181,17 @@ export class Executor {
     const tookMs = performance.now() - startedMs;
     const expected = this.#batchMs.get(size) ?? tookMs;
     this.#batchMs.set(size, expected + NEWEST * (tookMs - expected));
+    this.#uncertaintyMs += NEWEST * (Math.abs(tookMs - expected) - this.#uncertaintyMs);
+  }
+
+  #expectedMs({ size }: Running): number {
+    return this.#batchMs.get(size) ?? 0;
   }
 
   #onDeath(error: FramebusError): void {
     this.#running?.reject(error);
-    this.#running = null;
+    this.#next?.reject(error);
+    this.#running = this.#next = null;
     if (this.#state === 'closed') return;
     this.#state = 'restarting';
     this.#options.onChange();

@@ -33,18 +33,26 @@ export interface ModelRunnerOptions {
 /** Where frames come from, executors and results, as far as the runner needs to know them. */
 export interface ModelRunnerParts {
   consumers: readonly Pick<FrameConsumer, 'ready' | 'want' | 'coming' | 'close'>[];
-  executors: readonly Pick<Executor, 'state' | 'remainingMs' | 'run' | 'close'>[];
+  executors: readonly Pick<Executor, 'state' | 'takesNext' | 'remainingMs' | 'uncertaintyMs' | 'run' | 'close'>[];
   publisher: Pick<ResultPublisher, 'inferred' | 'failed' | 'revoked' | 'flushed'>;
   metrics: ModelMetrics;
   log: Log;
 }
 
 /**
- * New frames are asked for so long before an executor is expected to be idle:
- * they are there when it is, and no older than they must be.
+ * New frames are asked for so long before an executor is expected to be idle, and
+ * sooner where that is not certain: they are there when it is, and no older than
+ * they must be.
  */
 const LEAD_MS = 3;
+const LEAD_UNCERTAINTIES = 2;
+const LONGEST_LEAD_MS = 30;
 const DRAIN_POLL_MS = 5;
+
+type RunnerExecutor = ModelRunnerParts['executors'][number];
+
+const leadMs = ({ uncertaintyMs }: RunnerExecutor): number =>
+  Math.min(LONGEST_LEAD_MS, LEAD_MS + LEAD_UNCERTAINTIES * uncertaintyMs);
 
 /** One model at work: asks for frames as executors become free, batches them, publishes what was seen. */
 export class ModelRunner {
@@ -93,8 +101,24 @@ export class ModelRunner {
       if (batch === null) break;
       void this.#run(executor, batch);
     }
+    this.#runAhead();
     if (!this.#closing) this.#ask();
     this.#scheduleWake();
+  }
+
+  /**
+   * A full batch gains nothing by waiting here: it goes to the executor that is
+   * done first, whose engine then goes on with it at once.
+   */
+  #runAhead(): void {
+    while (this.#batcher.full) {
+      const [executor] = this.#parts.executors
+        .filter((one) => one.takesNext && this.#isSoonIdle(one))
+        .toSorted((a, b) => (a.remainingMs() ?? 0) - (b.remainingMs() ?? 0));
+      const batch = executor === undefined ? null : this.#batcher.take(0);
+      if (executor === undefined || batch === null) return;
+      void this.#run(executor, batch);
+    }
   }
 
   /** Finishes the frames that it has. */
@@ -128,26 +152,26 @@ export class ModelRunner {
 
   /** Frames that could be started now or in a moment. */
   #capacity(): number {
-    const soon = this.#parts.executors.filter((executor) => {
-      const remainingMs = executor.remainingMs();
-      return remainingMs !== null && remainingMs <= LEAD_MS;
-    });
-    return soon.length * this.#options.batchSize;
+    return this.#parts.executors.filter((executor) => this.#isSoonIdle(executor)).length * this.#options.batchSize;
+  }
+
+  #isSoonIdle(executor: RunnerExecutor): boolean {
+    const remainingMs = executor.remainingMs();
+    return remainingMs !== null && remainingMs <= leadMs(executor);
   }
 
   /** Wakes when the oldest frame is due, or an executor will soon be idle. */
   #scheduleWake(): void {
     if (this.#wake !== null) clearTimeout(this.#wake);
     const times = this.#parts.executors
-      .map((executor) => executor.remainingMs())
-      .filter((ms) => ms !== null && ms > LEAD_MS)
-      .map((ms) => (ms ?? 0) - LEAD_MS);
+      .map((executor) => (executor.remainingMs() ?? 0) - leadMs(executor))
+      .filter((ms) => ms > 0);
     const dueMs = this.#batcher.dueInMs();
     if (dueMs !== null && dueMs > 0) times.push(dueMs);
     this.#wake = times.length === 0 ? null : setTimeout(() => this.pump(), Math.max(1, Math.min(...times)));
   }
 
-  async #run(executor: ModelRunnerParts['executors'][number], batch: LeasedFrame[]): Promise<void> {
+  async #run(executor: RunnerExecutor, batch: LeasedFrame[]): Promise<void> {
     this.#running += batch.length;
     try {
       const result = await executor.run(

@@ -21,16 +21,36 @@ function create(modelFile = 'good'): { executor: Executor; changes: () => number
 const frame = (leaseId: number) => ({ leaseId, width: 10, height: 10, filter: 0 });
 
 describe('Executor', () => {
-  it('runs one batch at a time and says when it is free again', async () => {
+  it('runs a batch and says when it is free again', async () => {
     const { executor, changes } = create();
     expect(executor.state).toBe('loading');
     await executor.load();
     expect([executor.state, executor.remainingMs(), changes()]).toEqual(['idle', 0, 1]);
     const running = executor.run([frame(1), frame(2)]);
-    expect(executor.state).toBe('busy');
-    expect(() => executor.run([frame(3)])).toThrow('executor is busy, not idle');
+    expect([executor.state, executor.takesNext]).toEqual(['busy', true]);
     expect((await running).rows.map(([x]) => x)).toEqual([1, 2]);
     expect([executor.state, changes()]).toEqual(['idle', 2]);
+  });
+
+  it('lets one more batch wait behind the one that runs, and runs them in turn', async () => {
+    const { executor } = create();
+    expect(executor.takesNext).toBe(false);
+    await executor.load();
+    expect(executor.takesNext).toBe(false);
+    const ended: number[] = [];
+    const first = executor.run([frame(1)]).then(() => ended.push(1));
+    const second = executor.run([frame(2)]).then(() => ended.push(2));
+    // Both are expected to take 50 ms.
+    expect(executor.remainingMs()).toBeGreaterThan(80);
+    expect(executor.takesNext).toBe(false);
+    expect(() => executor.run([frame(3)])).toThrow('executor is busy, it takes no batch');
+    await first;
+    expect([executor.state, executor.takesNext, ended]).toEqual(['busy', true, [1]]);
+    expect(executor.remainingMs()).toBeLessThan(50);
+    await second;
+    expect([executor.state, ended]).toEqual(['idle', [1, 2]]);
+    // They took about 5 ms each.
+    expect(executor.uncertaintyMs).toBeGreaterThan(5);
   });
 
   it('expects a batch to take as long as it took when warm', async () => {
@@ -60,6 +80,15 @@ describe('Executor', () => {
       message: "model ssdlite-mobilenet-v2: the executor's thread died: the engine crashed",
     });
     expect([executor.state, executor.remainingMs()]).toEqual(['restarting', null]);
+    await eventually('idle again', () => executor.state === 'idle');
+    expect((await executor.run([frame(4)])).rows).toHaveLength(1);
+  });
+
+  it('fails the batch that waits as well when its thread dies', async () => {
+    const { executor } = create();
+    await executor.load();
+    const both = await Promise.allSettled([executor.run([frame(13)]), executor.run([frame(1)])]);
+    expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
     await eventually('idle again', () => executor.state === 'idle');
     expect((await executor.run([frame(4)])).rows).toHaveLength(1);
   });

@@ -10,14 +10,26 @@ import { ModelRunner, type LeasedFrame } from '../../../services/infer/model_run
 import { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { captureLog } from '../../helpers/log.js';
 
+interface Ending {
+  batch: number[];
+  resolve: (result: ExecutorResult) => void;
+  reject: (error: Error) => void;
+}
+
 /** An executor whose batches end when the test says so. */
 class ManualExecutor {
   state: ExecutorState = 'idle';
   expectedMs = 1_000;
+  uncertaintyMs = 0;
   closed = false;
   readonly batches: number[][] = [];
   onChange: () => void = () => undefined;
-  #end: { resolve: (result: ExecutorResult) => void; reject: (error: Error) => void } | null = null;
+  /** The one that runs, and the one that waits behind it. */
+  #ends: Ending[] = [];
+
+  get takesNext(): boolean {
+    return this.state === 'busy' && this.#ends.length === 1;
+  }
 
   remainingMs(): number | null {
     return this.state === 'idle' ? 0 : this.state === 'busy' ? this.expectedMs : null;
@@ -26,14 +38,16 @@ class ManualExecutor {
   run(frames: ExecutorFrame[]): Promise<ExecutorResult> {
     this.state = 'busy';
     this.batches.push(frames.map(({ leaseId }) => leaseId));
-    return new Promise((resolve, reject) => (this.#end = { resolve, reject }));
+    const batch = frames.map(({ leaseId }) => leaseId);
+    return new Promise((resolve, reject) => this.#ends.push({ batch, resolve, reject }));
   }
 
   async finish(error?: Error): Promise<void> {
-    this.state = 'idle';
+    const end = this.#ends.shift();
+    if (this.#ends.length === 0) this.state = 'idle';
     const times = { startedNs: 1n, preprocessedNs: 2n, inferredNs: 3n, decodedNs: 4n };
-    if (error !== undefined) this.#end?.reject(error);
-    else this.#end?.resolve({ rows: (this.batches.at(-1) ?? []).map((id) => Float32Array.of(id)), findings: [], times });
+    if (error !== undefined) end?.reject(error);
+    else end?.resolve({ rows: end.batch.map((id) => Float32Array.of(id)), findings: [], times });
     this.onChange();
     await sleep(0);
   }
@@ -187,6 +201,52 @@ describe('ModelRunner', () => {
     expect([executor.batches.length, consumer.wanted]).toEqual([1, 3]);
     await executor.finish();
     expect(executor.batches).toEqual([[1], [2]]);
+  });
+
+  it('asks sooner where batches do not end when they are expected to', async () => {
+    const { runner, executor, consumer } = create({ batchSize: 4 });
+    executor.expectedMs = 20;
+    runner.add(leased(1));
+    expect(consumer.wanted).toBe(0);
+    executor.uncertaintyMs = 9;
+    runner.pump();
+    expect(consumer.wanted).toBe(4);
+    executor.uncertaintyMs = 1_000;
+    executor.expectedMs = 31;
+    runner.pump();
+    expect(consumer.wanted).toBe(0);
+    await executor.finish();
+  });
+
+  it('gives a full batch to an executor that is nearly done, ahead of its end', async () => {
+    const { runner, executor, published, consumer } = create({ batchSize: 2 });
+    runner.add(leased(1));
+    executor.expectedMs = 2;
+    runner.add(leased(2));
+    expect(executor.batches).toEqual([[1]]);
+    runner.add(leased(3));
+    expect(executor.batches).toEqual([[1], [2, 3]]);
+    // One batch waits in the executor, the next one here.
+    runner.add(leased(4));
+    runner.add(leased(5));
+    expect([executor.batches.length, consumer.wanted]).toEqual([2, 0]);
+    await executor.finish();
+    expect([executor.batches, published]).toEqual([[[1], [2, 3], [4, 5]], ['inferred 1 1 of 1']]);
+    await executor.finish();
+    expect(published.slice(1)).toEqual(['inferred 2 2 of 2', 'inferred 3 3 of 2']);
+  });
+
+  it('keeps a full batch for an executor that is not nearly done, and takes the one that is done first', () => {
+    const { runner, executors } = create({ executors: 2, batchSize: 1 });
+    const [first, second] = executors as [ManualExecutor, ManualExecutor];
+    runner.add(leased(1));
+    runner.add(leased(2));
+    expect([first.batches, second.batches]).toEqual([[[1]], [[2]]]);
+    runner.add(leased(3));
+    expect([first.batches.length, second.batches.length]).toEqual([1, 1]);
+    [first.expectedMs, second.expectedMs] = [3, 1];
+    runner.pump();
+    expect([first.batches, second.batches]).toEqual([[[1]], [[2], [3]]]);
   });
 
   it('never holds more than it may', () => {
