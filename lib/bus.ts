@@ -16,10 +16,11 @@ import { readToken } from './bus/token.js';
 import { loadConfig, type Config } from './config.js';
 import { defaultBusDirectory } from './config/locations.js';
 import { producerOf } from './config/source_uri.js';
+import { withDeadline } from './deadline.js';
 import { FramebusError } from './errors.js';
 import type { FrameFormat } from '../native/contract.js';
 import { createLog, type Log } from './log.js';
-import { connectNats, keepFrameStreams, type NatsConnection } from './nats.js';
+import { connectNats, isConnected, keepFrameStreams, type NatsConnection } from './nats.js';
 import { NAME } from './subjects.js';
 
 export { Frame } from './bus/frame.js';
@@ -55,7 +56,7 @@ export interface FramesOptions {
   mode?: 'latest' | 'lossless';
   /** Programs that name the same group share its frames: each goes to one of them. Default: none but this loop. */
   group?: string;
-  /** Most frames that may be held, that is, not released, at once. Default 2; lossless 4. */
+  /** Most frames that may be held, that is, not released, at once. Default up to 2; lossless up to 4. */
   hold?: number;
   /** Ends the loop. */
   signal?: AbortSignal;
@@ -88,6 +89,7 @@ export interface ProducerOptions {
   memory?: 'shm' | 'dmabuf';
 }
 
+const FLUSH_MS = 1_000;
 const DEFAULT_SLOTS = 16;
 const DEFAULT_IN_FLIGHT = 2;
 const DEFAULT_DELIVERY_TTL_MS = 2_000;
@@ -173,7 +175,8 @@ export class Bus implements AsyncDisposable {
     const frames: Frames = new Frames(
       {
         streamId: stream,
-        ...{ mode, group, member, hold, directory, token, signal, onRevoked },
+        // What is asked for is needed; the default is a wish.
+        ...{ mode, group, member, hold, minHold: options.hold ?? 1, directory, token, signal, onRevoked },
         onClosed: () => this.#open.delete(frames),
       },
       { nats, log },
@@ -237,8 +240,10 @@ export class Bus implements AsyncDisposable {
 
   async #close(): Promise<void> {
     await Promise.all([...this.#open].map((part) => part.close()));
+    const { nats, ownsNats } = this.#parts;
     // What has been said on the way must still go out.
-    if (this.#parts.ownsNats) await this.#parts.nats.drain();
+    if (isConnected(nats)) await withDeadline(nats.flush(), FLUSH_MS, 'NATS flush').catch(() => undefined);
+    if (ownsNats) await nats.close();
   }
 
   #uniqueName(): string {

@@ -45,6 +45,7 @@ export interface FramesSetup {
   /** Name on the bus, unique. */
   member: string;
   hold: number;
+  minHold: number;
   directory: string;
   token: string;
   signal: AbortSignal | undefined;
@@ -68,6 +69,8 @@ export class Frames implements AsyncIterableIterator<Frame, undefined>, AsyncDis
   readonly #inbox: Inbox;
   readonly #membership: Membership;
   readonly #counters: FrameCounters = { delivered: 0, displaced: 0, stale: 0, quota: 0, revoked: 0 };
+  /** Frames that the owner lets us hold. */
+  #granted: number;
   /** Producers of the frames that are held. No frame itself: a forgotten one must be noticed. */
   readonly #held = new Map<string, string>();
   readonly #onAbort = (): void => void this.close();
@@ -85,6 +88,7 @@ export class Frames implements AsyncIterableIterator<Frame, undefined>, AsyncDis
     this.#setup = setup;
     this.#nats = parts.nats;
     this.#log = parts.log;
+    this.#granted = setup.hold;
     this.#inbox = new Inbox(setup.mode);
     this.#membership = new Membership(setup, parts);
     setup.signal?.addEventListener('abort', this.#onAbort);
@@ -157,8 +161,8 @@ export class Frames implements AsyncIterableIterator<Frame, undefined>, AsyncDis
 
   /** Begins with the first `next`: who does not ask for frames shall not keep any. */
   #start(): void {
-    const { directory, member, group, hold, token, streamId } = this.#setup;
-    const options = { directory, name: member, group, maxHeld: hold, hold, minHold: 1, token };
+    const { directory, member, group, hold, minHold, token, streamId } = this.#setup;
+    const options = { directory, name: member, group, maxHeld: hold, hold, minHold, token };
     this.#consumer = createBusConsumer(options, (event) => this.#onBus(event));
     this.#subscription = this.#nats.subscribe(subjects.tapFrames(streamId, group, member), {
       callback: (error, message) => {
@@ -180,8 +184,9 @@ export class Frames implements AsyncIterableIterator<Frame, undefined>, AsyncDis
   }
 
   /** The socket tells the owner that we live: attach before the first frame. */
-  async #onAnswer({ session, producer, epoch }: TapResponse): Promise<void> {
+  async #onAnswer({ session, producer, epoch, hold }: TapResponse): Promise<void> {
     this.#inbox.begin(session);
+    this.#granted = hold;
     if (epoch !== undefined) await this.#attach(producer, epoch);
   }
 
@@ -215,8 +220,8 @@ export class Frames implements AsyncIterableIterator<Frame, undefined>, AsyncDis
     if (offer === null) return this.#changed();
     const { frame } = offer;
     const uuid = frame.epoch?.uuid ?? '';
-    const granted = this.#consumer?.hold(uuid) ?? 0;
-    const isFull = this.#held.size >= (granted > 0 ? granted : this.#setup.hold);
+    // Of a pool that is not attached yet, 0 is granted.
+    const isFull = this.#held.size >= (this.#consumer?.hold(uuid) || this.#granted);
     if (isFull && this.#setup.mode === 'lossless') return this.#released();
     const lease = await this.#lease(frame);
     if (typeof lease !== 'string') {
@@ -297,7 +302,12 @@ export class Frames implements AsyncIterableIterator<Frame, undefined>, AsyncDis
     for (const [key] of lost) this.#held.delete(key);
     this.#counters.revoked += lost.length;
     this.#log.warn({ stream: this.#setup.streamId, producer, frames: lost.length, reason }, 'frames were taken back');
-    this.#setup.onRevoked({ producer, reason, frames: lost.length });
+    try {
+      this.#setup.onRevoked({ producer, reason, frames: lost.length });
+    } catch (error) {
+      // The loop throws it: nobody is above us here.
+      this.#fail(error);
+    }
   }
 
   /** Something has changed: a frame came or was released, or it is over. */
@@ -312,8 +322,8 @@ export class Frames implements AsyncIterableIterator<Frame, undefined>, AsyncDis
   /** As `changed`, with a word in the log when nothing is released for long. */
   async #released(): Promise<null> {
     const timer = setTimeout(() => {
-      const { streamId: stream, hold } = this.#setup;
-      this.#log.warn({ stream, held: this.#held.size, hold }, 'no frame can be had: release some, or raise hold');
+      const { streamId: stream } = this.#setup;
+      this.#log.warn({ stream, held: this.#held.size, hold: this.#granted }, 'no frame can be had: release some, or raise hold');
     }, FORGOTTEN_MS);
     await this.#changed();
     clearTimeout(timer);

@@ -21,6 +21,8 @@ export interface MembershipOptions {
   member: string;
   mode: 'latest' | 'lossless';
   hold: number;
+  /** Fewer will not do. */
+  minHold: number;
 }
 
 /** Keeps a consumer a member of a tap: asks the stream's owner for it, again and again. */
@@ -115,8 +117,8 @@ export class Membership {
   }
 
   #request(rest: Partial<TapRequest>): Uint8Array {
-    const { group, member, mode, hold } = this.#options;
-    return encodeTapRequest(TapRequest.fromPartial({ group, member, mode: TAP_MODES[mode], hold, ...rest }));
+    const { group, member, mode, hold, minHold } = this.#options;
+    return encodeTapRequest(TapRequest.fromPartial({ group, member, mode: TAP_MODES[mode], hold, minHold, ...rest }));
   }
 }
 

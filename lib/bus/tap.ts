@@ -90,6 +90,11 @@ export class Tap {
     return this.#members.get(name)?.session ?? null;
   }
 
+  /** Frames that a member may hold; 0 for others. */
+  holdOf(name: string): number {
+    return this.#members.get(name)?.hold ?? 0;
+  }
+
   join(name: string, session: bigint, hold: number): void {
     this.#members.set(name, { name, session, hold, nextNumber: 1n, sent: [] });
     this.#pump();
@@ -108,12 +113,15 @@ export class Tap {
     this.tick();
   }
 
-  /** A member could not lease these frames any more. */
+  /** A member is done with these frames; if it did not lease one, it could not. */
   missed(name: string, numbers: readonly bigint[]): void {
     const member = this.#members.get(name);
     if (member === undefined || numbers.length === 0) return;
-    for (const sent of member.sent) if (numbers.includes(sent.number)) this.#end(sent);
-    member.sent = member.sent.filter(({ number }) => !numbers.includes(number));
+    member.sent = member.sent.filter((sent) => {
+      // It may have leased the frame, and then got the message once more.
+      if (!numbers.includes(sent.number) || delivery(sent, this.#options.group) !== 'none') return true;
+      return this.#end(sent);
+    });
     this.#pump();
   }
 

@@ -3,7 +3,7 @@ import type { Msg, NatsConnection, Subscription } from 'nats';
 import type { RouteGroup } from '../../native/contract.js';
 import type { Epoch, FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { TapMode, TapResponse, type TapRequest } from '#proto/framebus/tap/v1/tap.js';
-import { FramebusError, messageOf, toFramebusError } from '../errors.js';
+import { codeOf, FramebusError, messageOf, toFramebusError } from '../errors.js';
 import type { Log } from '../log.js';
 import { decodeTapRequest, encodeTapFrame, encodeTapResponse } from '../messages.js';
 import { isConnected } from '../nats.js';
@@ -168,7 +168,8 @@ export class Taps {
     try {
       const session = this.#join(request);
       this.#taps.get(request.group)?.tap.missed(request.member, request.session === session ? request.missed : []);
-      return { producer: this.#options.producer, session, ...(this.#epoch && { epoch: this.#epoch }) };
+      const hold = this.#taps.get(request.group)?.tap.holdOf(request.member) ?? 0;
+      return { producer: this.#options.producer, session, hold, ...(this.#epoch && { epoch: this.#epoch }) };
     } catch (error) {
       const { code, message } = toFramebusError(error);
       this.#log.warn({ stream: this.#options.streamId, consumer: request.member, code }, message);
@@ -177,7 +178,7 @@ export class Taps {
   }
 
   /** Takes a member in, or hears again of one. Throws TAP_REFUSED, BUS_ADMISSION. */
-  #join({ group, member, mode: asked, hold: wanted }: TapRequest): bigint {
+  #join({ group, member, mode: asked, hold: wanted, minHold }: TapRequest): bigint {
     const mode = MODES[asked];
     const what = `tap ${group} of stream ${this.#options.streamId}`;
     if (mode === undefined) throw new FramebusError('TAP_REFUSED', `${what}: no mode`);
@@ -192,8 +193,7 @@ export class Taps {
       throw new FramebusError('TAP_REFUSED', `${what}: it is ${open.tap.mode}, ${mode} was asked for`);
     }
     const known = open?.tap.session(member) ?? null;
-    const hold = Math.max(1, wanted);
-    if (known === null) this.#pool?.openGroup({ name: group, hold: Math.max(hold, open?.tap.hold ?? 0) });
+    const hold = known === null ? this.#admit(group, Math.max(1, wanted), Math.max(1, minHold)) : 0;
     const { tap } = this.#open(group, mode);
     if (!this.#attached.has(member)) this.#askedMs.set(member, this.#nowMs());
     if (known !== null) return known;
@@ -202,6 +202,19 @@ export class Taps {
     this.#log.info({ stream: this.#options.streamId, group, consumer: member, mode, hold }, 'tap: a consumer joined');
     tap.join(member, session, hold);
     return session;
+  }
+
+  /** Puts the group on the route, with as much as can be had. Throws BUS_ADMISSION. */
+  #admit(group: string, hold: number, minHold: number): number {
+    const had = this.#taps.get(group)?.tap.hold ?? 0;
+    for (let granted = hold; ; granted--) {
+      try {
+        if (granted > had) this.#pool?.openGroup({ name: group, hold: granted });
+        return granted;
+      } catch (error) {
+        if (granted <= minHold || codeOf(error) !== 'BUS_ADMISSION') throw error;
+      }
+    }
   }
 
   #open(group: string, mode: 'latest' | 'lossless'): OpenTap {

@@ -161,6 +161,12 @@ describe('bus.frames', () => {
   it('is refused what the pool cannot spare, with the numbers, and a group in another mode', async () => {
     const pipeline = await ingest();
     const opened = await bus(pipeline);
+    // Two are left then: a default loop makes do with what there is.
+    const modest = new Reader(opened, { hold: 2 });
+    await modest.has(1);
+    const other = new Reader(opened, { mode: 'lossless' });
+    await other.has(3);
+    await Promise.all([modest.frames.close(), other.frames.close()]);
     const greedy = new Reader(opened, { hold: 15 });
     await greedy.done;
     expect(greedy.error).toMatchObject({ code: 'BUS_ADMISSION' });
@@ -193,6 +199,20 @@ describe('bus.frames', () => {
     kept!.release();
     expect(kept!.valid()).toBe(false);
     expect(() => kept!.planes).toThrow(expect.objectContaining({ code: 'FRAME_RELEASED' }) as Error);
+  });
+
+  it('lossless: loses and repeats nothing when NATS is restarted', async () => {
+    const pipeline = await ingest({ stream: TAPE });
+    const reader = new Reader(await bus(pipeline), { mode: 'lossless' }, () => sleep(1));
+    await reader.has(50);
+    const { port } = new URL(pipeline.nats.url);
+    await pipeline.nats.close();
+    await sleep(500);
+    await natsServer({ port: Number(port) });
+    await reader.has(reader.seqs.length + 200);
+    await reader.frames.close();
+    expect(reader.seqs).toEqual(range(reader.seqs));
+    expect(reader.frames.counters).toMatchObject({ displaced: 0, stale: 0 });
   });
 
   it('takes up a restarted ingest, and a restarted NATS', async () => {

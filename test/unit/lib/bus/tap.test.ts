@@ -185,6 +185,18 @@ describe('Tap', () => {
       expect(tap.pending()).toBe(1);
     });
 
+    it('does not let a frame go that its member has, although it got the message twice', () => {
+      const tap = make(LOSSLESS);
+      tap.join('a', 1n, 1);
+      tap.dispatch(frame(0), pool);
+      pool.state.set(0, 'held');
+      tap.missed('a', [1n]);
+      pool.state.set(0, 'none');
+      tap.leave('a');
+      tap.join('b', 2n, 1);
+      expect(seqs('b')).toEqual([0]);
+    });
+
     it('gives the oldest up when a live source goes on, and says how many', () => {
       const tap = make({ mode: 'lossless' });
       tap.join('a', 1n, 2);
