@@ -196,7 +196,11 @@ export class Bus implements AsyncDisposable {
     const { stream } = options;
     if (!NAME.test(stream)) throw invalid(`stream "${stream}": 1 to 64 of A-Z a-z 0-9 _ -`);
     const entry = config?.streams.find(({ id }) => id === stream);
-    const name = options.name ?? producerOf(entry?.source ?? '') ?? stream.toLowerCase().replaceAll('_', '-');
+    const configured = producerOf(entry?.source ?? '');
+    if (entry !== undefined && configured === null) {
+      throw invalid(`stream ${stream}: ingest makes its frames; its source in the configuration would have to be bus://NAME`);
+    }
+    const name = options.name ?? configured ?? stream.toLowerCase().replaceAll('_', '-');
     if (!PRODUCER_NAME.test(name)) throw invalid(`name "${name}": 1 to 64 of a-z 0-9 -`);
     const model = options.model === undefined ? (entry?.model ?? null) : options.model;
     await prepareBusDirectory(directory);

@@ -158,7 +158,7 @@ describe('bus.frames', () => {
     expect(reader.seqs).toEqual([]);
   });
 
-  it('is refused what the pool cannot spare, with the numbers, and a group in another mode', async () => {
+  it('is refused what the pool cannot spare, with the numbers, a group in another mode, and a stream that ingest has', async () => {
     const pipeline = await ingest();
     const opened = await bus(pipeline);
     // Two are left then: a default loop makes do with what there is.
@@ -176,6 +176,8 @@ describe('bus.frames', () => {
     const lossless = new Reader(opened, { group: 'g', mode: 'lossless' });
     await lossless.done;
     expect(lossless.error).toMatchObject({ code: 'TAP_REFUSED' });
+    const own = opened.producer({ stream: 'gate', format: { width: 64, height: 48 } });
+    await expect(own).rejects.toThrow(expect.objectContaining({ code: 'OPTION_INVALID' }) as Error);
     const sink = new Reader(opened, { group: 'sink' });
     await sink.done;
     expect(sink.error).toMatchObject({ code: 'TAP_REFUSED' });
