@@ -9,7 +9,8 @@ import { fetchModel, fetchModels, withStop } from './model/fetch_models.js';
 import { inspectBareFile, inspectionReport, inspectModel } from './model/inspection.js';
 import { knownManifest, knownModels, modelFolders } from './model/known_models.js';
 import { modelEntry, modelTable } from './model/model_list.js';
-import { pictureJson, pictureReport, testPicture } from './model/picture_test.js';
+import { pictureJson, pictureReport } from './model/picture_report.js';
+import { testPicture } from './model/picture_test.js';
 import { savePicture } from './picture_file.js';
 
 interface CommonOptions {

@@ -1,12 +1,15 @@
 import type { Detection } from '#proto/framebus/detection/v1/detection.js';
+import type { FrameClassification } from '#proto/framebus/detection/v1/frame_classification.js';
+import type { SegmentationMask } from '#proto/framebus/detection/v1/segmentation_mask.js';
 import type { ModelManifest } from '../../models/manifest.js';
 import { preprocess } from '../../native/index.js';
 import { classThresholds } from '../../services/infer/class_thresholds.js';
 import { Detector, type BatchTimes } from '../../services/infer/detector.js';
 import { OnnxEngine } from '../../services/infer/onnx_engine.js';
-import { toDetections } from '../../services/infer/result_findings.js';
+import type { RawTensor } from '../../services/infer/findings.js';
+import { noFindings } from '../../services/infer/frame_findings.js';
+import { toDetections, toFrameMessages } from '../../services/infer/result_findings.js';
 import { overlayBoxes } from '../../services/sink/overlay.js';
-import { table } from '../status/table.js';
 import { drawnPicture } from './drawn_picture.js';
 import { LeasedPicture } from './leased_picture.js';
 
@@ -23,13 +26,22 @@ export interface PictureTestOptions {
   draw: boolean;
 }
 
-/** What a model sees in one picture. */
-export interface PictureTest {
-  engine: string;
-  width: number;
-  height: number;
+/** What a model has found in one picture, by its task. */
+export interface Seen {
   /** The most certain first. */
   detections: Detection[];
+  /** The most certain first. */
+  classifications: FrameClassification[];
+  masks: SegmentationMask[];
+  tensors: RawTensor[];
+}
+
+/** What a model sees in one picture, and how long that takes. */
+export interface PictureTest extends Seen {
+  engine: string;
+  task: ModelManifest['task'];
+  width: number;
+  height: number;
   /** Milliseconds. */
   timesMs: { load: number; warmUp: number; picture: number; preprocess: number; engine: number; decode: number };
   /** JPEG; null when it was not wanted. */
@@ -51,11 +63,11 @@ export async function testPicture(options: PictureTestOptions): Promise<PictureT
       const detector = await Detector.create(manifest, engine, input, preprocess);
       await detector.warmUp(1);
       const warmMs = performance.now();
-      const { detections, times } = await detect(detector, picture, options);
-      const seen = { load: loadedMs - startedMs, warmUp: warmMs - loadedMs, picture: picture.decodeMs, ...stages(times) };
-      const jpeg = options.draw ? await drawnPicture(picture.lease, overlayBoxes(detections)) : null;
+      const { seen, times } = await look(detector, picture, options);
+      const timesMs = { load: loadedMs - startedMs, warmUp: warmMs - loadedMs, picture: picture.decodeMs, ...stages(times) };
+      const jpeg = options.draw ? await drawnPicture(picture.lease, overlayBoxes(seen.detections)) : null;
       const { format } = picture.lease;
-      return { engine: engine.description, width: format.width, height: format.height, detections, timesMs: seen, jpeg };
+      return { ...seen, engine: engine.description, task: manifest.task, width: format.width, height: format.height, timesMs, jpeg };
     } finally {
       await engine.close();
     }
@@ -64,16 +76,20 @@ export async function testPicture(options: PictureTestOptions): Promise<PictureT
   }
 }
 
-async function detect(
+async function look(
   detector: Detector,
   { lease }: LeasedPicture,
   { manifest, minConfidence }: PictureTestOptions,
-): Promise<{ detections: Detection[]; times: BatchTimes }> {
+): Promise<{ seen: Seen; times: BatchTimes }> {
+  const { labels } = manifest;
   const thresholds = classThresholds(manifest, '', { labels: [], minConfidence });
   const { width, height } = lease.format;
-  const { rows, times } = await detector.detect([{ leaseId: lease.id, width, height, thresholds }]);
-  const detections = toDetections(rows[0] ?? new Float32Array(0), manifest.labels);
-  return { detections: detections.toSorted((a, b) => b.confidence - a.confidence), times };
+  const { rows, findings, times } = await detector.detect([{ leaseId: lease.id, width, height, thresholds }]);
+  const found = findings[0] ?? noFindings();
+  const detections = toDetections(rows[0] ?? new Float32Array(0), labels, found.landmarks);
+  const { classifications, masks } = toFrameMessages(found, labels);
+  const sorted = detections.toSorted((a, b) => b.confidence - a.confidence);
+  return { seen: { detections: sorted, classifications, masks, tensors: found.tensors }, times };
 }
 
 function stages({ startedNs, preprocessedNs, inferredNs, decodedNs }: BatchTimes): Record<'preprocess' | 'engine' | 'decode', number> {
@@ -82,54 +98,5 @@ function stages({ startedNs, preprocessedNs, inferredNs, decodedNs }: BatchTimes
     preprocess: ms(startedNs, preprocessedNs),
     engine: ms(preprocessedNs, inferredNs),
     decode: ms(inferredNs, decodedNs),
-  };
-}
-
-/** The detections and times for people. */
-export function pictureReport({ engine, width, height, detections, timesMs }: PictureTest, image: string): string {
-  const rows = detections.map(({ label, confidence, box }) => [
-    label,
-    `${(confidence * 100).toFixed(1)} %`,
-    ...[box?.x, box?.y, box?.width, box?.height].map((value) => (value ?? 0).toFixed(0)),
-  ]);
-  const seen =
-    rows.length === 0
-      ? 'Nothing was seen; --min-confidence shows what is less certain.'
-      : table([['label', 'confidence', 'x', 'y', 'width', 'height'], ...rows], new Set([1, 2, 3, 4, 5]));
-  const once = `loaded in ${msText(timesMs.load)}, warm after ${msText(timesMs.warmUp)}, picture decoded in ${msText(timesMs.picture)}`;
-  const each = `preprocess ${msText(timesMs.preprocess)}, engine ${msText(timesMs.engine)}, decode ${msText(timesMs.decode)}`;
-  return [`${image}: ${width}×${height}`, '', seen, '', `${each} (${engine})`, once].join('\n');
-}
-
-const msText = (ms: number): string => `${ms.toFixed(ms < 10 ? 2 : 1)} ms`;
-
-/** The same for programs. */
-export function pictureJson(test: PictureTest, names: { model: string; image: string; out: string | null }): object {
-  const round = (value: number, digits: number): number => Number(value.toFixed(digits));
-  const { timesMs: ms } = test;
-  return {
-    model: names.model,
-    image: names.image,
-    width: test.width,
-    height: test.height,
-    detections: test.detections.map(({ label, classId, confidence, box }) => ({
-      label,
-      class_id: classId,
-      confidence: round(confidence, 4),
-      x: round(box?.x ?? 0, 2),
-      y: round(box?.y ?? 0, 2),
-      width: round(box?.width ?? 0, 2),
-      height: round(box?.height ?? 0, 2),
-    })),
-    engine: test.engine,
-    times_ms: {
-      load: round(ms.load, 3),
-      warm_up: round(ms.warmUp, 3),
-      picture: round(ms.picture, 3),
-      preprocess: round(ms.preprocess, 3),
-      engine: round(ms.engine, 3),
-      decode: round(ms.decode, 3),
-    },
-    out: names.out,
   };
 }

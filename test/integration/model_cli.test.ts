@@ -10,7 +10,7 @@ import { ensureModel } from '../../models/fetch.js';
 import { MODELS_DIRECTORY } from '../../models/find.js';
 import { OnnxGraph } from '../../models/onnx_graph.js';
 import { classColor } from '../../services/sink/overlay.js';
-import { SAMPLE_CLIP } from '../helpers/data.js';
+import { hasTestData, SAMPLE_CLIP, TEST_DATA } from '../helpers/data.js';
 import { eventually } from '../helpers/eventually.js';
 import { runNode, TestProcess, type RunOptions } from '../helpers/process.js';
 import { hasFfmpeg, rgbFrames } from '../helpers/raw_video.js';
@@ -328,6 +328,64 @@ describe.skipIf(!hasFfmpeg())('framebus model test', () => {
     expect(await output(['test', SHIPPED, SAMPLE_CLIP, '--out', 'x.png'])).toMatchObject({ code: 64 });
     expect(await output(['test', SHIPPED, SAMPLE_CLIP, '--out', '/no/such/x.jpg'])).toMatchObject({ code: 74 });
     expect(await output(['test', SHIPPED, SAMPLE_CLIP, '--min-confidence', '2'])).toMatchObject({ code: 64 });
+  });
+});
+
+const PHOTO = 'images/cartucho-map/input/images-optional/2007_000515.jpg';
+const INPUT = 'layout: nchw, resize: stretch, dtype: float32';
+
+/** Manifests of other tasks, by the model file of the shared data that they are for. */
+const TASKS = {
+  yunet_dynamic: `task: detect
+input: {name: input, width: 640, height: 480, color_order: bgr, mean: [0, 0, 0], scale: [1, 1, 1], ${INPUT}}
+decoder: {kind: yunet}
+labels: {0: face}
+thresholds: {default: 0.6}
+nms: {kind: per_class, iou: 0.3}
+batch: 1`,
+  ppocr_text_orientation_cls: `task: classify
+input: {name: x, width: 192, height: 48, color_order: bgr, mean: [127.5, 127.5, 127.5], scale: [0.0078, 0.0078, 0.0078], ${INPUT}}
+decoder: {kind: classification, output: softmax_0.tmp_0, activation: none}
+labels: {0: upright, 1: turned}
+thresholds: {default: 0}
+batch: dynamic`,
+  ultraface_rfb_320: `task: raw
+input: {name: input, width: 320, height: 240, color_order: rgb, mean: [127, 127, 127], scale: [0.0078, 0.0078, 0.0078], ${INPUT}}
+decoder: {kind: raw}
+batch: 1`,
+};
+
+describe.skipIf(!hasTestData(PHOTO))('framebus model test of other tasks', () => {
+  /** Both forms of what a model sees in the photo. */
+  async function seen(name: keyof typeof TASKS): Promise<{ text: string; report: Record<string, unknown> }> {
+    const place = workplace();
+    const file = path.join(TEST_DATA, 'models', `${name}.onnx`);
+    writeFileSync(path.join(place.directory, `${name}.yaml`), `name: ${name}\nlicence: MIT\nsource: {file: ${file}}\n${TASKS[name]}\n`);
+    const args = ['test', name, path.join(TEST_DATA, PHOTO), '--no-out', '--config', place.config];
+    const [text, json] = await Promise.all([output(args, OWN_CACHE), output([...args, '--json'], OWN_CACHE)]);
+    expect([text.code, json.code], text.err + json.err).toEqual([0, 0]);
+    return { text: text.out, report: JSON.parse(json.out) as Record<string, unknown> };
+  }
+
+  it('landmarks', async () => {
+    const { text, report } = await seen('yunet_dynamic');
+    expect(text).toMatch(/^face +\d\d\.\d %( +\d+){4} {2}\d+,\d+ \d+,\d+ \d+,\d+ \d+,\d+ \d+,\d+$/m);
+    expect(report).toMatchObject({ task: 'detect' });
+    expect((report['detections'] as { landmarks: object[] }[])[0]?.landmarks).toHaveLength(5);
+  });
+
+  it('classes', async () => {
+    const { text, report } = await seen('ppocr_text_orientation_cls');
+    expect(text).toMatch(/^(upright|turned) +\d\d+\.\d %$/m);
+    const classes = report['classifications'] as { label: string; confidence: number }[];
+    expect(classes.map(({ label }) => label).toSorted()).toEqual(['turned', 'upright']);
+    expect(classes.reduce((sum, { confidence }) => sum + confidence, 0)).toBeCloseTo(1, 2);
+  });
+
+  it('tensors', async () => {
+    const { text, report } = await seen('ultraface_rfb_320');
+    expect(text).toMatch(/^boxes +float32 +\[4420, 4\] +70720$/m);
+    expect(report['tensors']).toContainEqual({ name: 'scores', type: 'float32', shape: [4420, 2], bytes: 35360 });
   });
 });
 
