@@ -6,12 +6,16 @@ import { checkShapes, type ExpectedTensor } from './tensor_shape.js';
 import type { DecoderOptionsOf } from '../../models/decoder_options.js';
 import type { ModelManifest } from '../../models/manifest.js';
 
+/** Pixels that are looked at together, so that what is known of them stays in the first cache. */
+const TILE = 2048;
+
 /** Semantic segmentation: the best class of every pixel of the output, which need not have the network's size. */
 export class SegmentationDecoder implements Decoder {
   readonly #manifest: ModelManifest;
   readonly #options: DecoderOptionsOf<'segmentation'>;
   #classes = new Int32Array(0);
-  #best = new Float32Array(0);
+  /** Best scores of a tile so far. */
+  readonly #best = new Float32Array(TILE);
 
   constructor(manifest: ModelManifest, options: DecoderOptionsOf<'segmentation'>) {
     this.#manifest = manifest;
@@ -37,7 +41,7 @@ export class SegmentationDecoder implements Decoder {
     const { layout } = this.#options;
     const [height = 0, width = 0] = layout === 'nchw' ? tensor.dims.slice(2) : tensor.dims.slice(1);
     const pixels = width * height;
-    if (this.#classes.length !== pixels) [this.#classes, this.#best] = [new Int32Array(pixels), new Float32Array(pixels)];
+    if (this.#classes.length !== pixels) this.#classes = new Int32Array(pixels);
     if (layout === 'map') return { width, height, classes: this.#copy(tensor, frame * pixels) };
     const { data } = floatsOf(outputs, this.#options.output);
     const scores = data.subarray(frame * pixels * classes, (frame + 1) * pixels * classes);
@@ -54,17 +58,21 @@ export class SegmentationDecoder implements Decoder {
     return this.#classes;
   }
 
-  /** Walks plane by plane, in the order of memory. */
+  /** Walks plane by plane, tile by tile. */
   #bestOfPlanes(scores: Float32Array, pixels: number, classes: number): void {
-    this.#best.set(scores.subarray(0, pixels));
-    this.#classes.fill(0);
-    for (let index = 1; index < classes; index++) {
-      const plane = index * pixels;
-      for (let pixel = 0; pixel < pixels; pixel++) {
-        const score = scores[plane + pixel] as number;
-        if (score <= (this.#best[pixel] as number)) continue;
-        this.#best[pixel] = score;
-        this.#classes[pixel] = index;
+    const best = this.#best;
+    for (let from = 0; from < pixels; from += TILE) {
+      const tile = this.#classes.subarray(from, Math.min(pixels, from + TILE));
+      best.set(scores.subarray(from, from + tile.length));
+      tile.fill(0);
+      for (let index = 1; index < classes; index++) {
+        const plane = index * pixels + from;
+        for (let pixel = 0; pixel < tile.length; pixel++) {
+          const score = scores[plane + pixel] as number;
+          if (score <= (best[pixel] as number)) continue;
+          best[pixel] = score;
+          tile[pixel] = index;
+        }
       }
     }
   }

@@ -25,7 +25,7 @@ export class BestClasses {
  */
 export function decodeYolov8(channels: Float32Array, best: BestClasses, thresholds: Float64Array, into: Candidates): void {
   const cells = best.scores.length;
-  findBest(channels, best, thresholds.length);
+  findBest(channels, best, thresholds.length, Math.min(...thresholds));
   for (let cell = 0; cell < cells; cell++) {
     const score = best.scores[cell] as number;
     const index = best.classes[cell] as number;
@@ -50,16 +50,16 @@ function pushCell(channels: Float32Array, cells: number, cell: number, score: nu
   into.push(x - w / 2, y - h / 2, x + w / 2, y + h / 2, score, index);
 }
 
-/** Walks channel by channel, in the order of memory. */
-function findBest(channels: Float32Array, { scores, classes }: BestClasses, count: number): void {
+/** Walks channel by channel, in the order of memory; most scores are not above the lowest threshold. */
+function findBest(channels: Float32Array, { scores, classes }: BestClasses, count: number, lowest: number): void {
   const cells = scores.length;
-  scores.set(channels.subarray(4 * cells, 5 * cells));
+  scores.fill(Number.NEGATIVE_INFINITY);
   classes.fill(0);
-  for (let index = 1; index < count; index++) {
+  for (let index = 0; index < count; index++) {
     const offset = (4 + index) * cells;
     for (let cell = 0; cell < cells; cell++) {
       const score = channels[offset + cell] as number;
-      if (score > (scores[cell] as number)) {
+      if (score > lowest && score > (scores[cell] as number)) {
         scores[cell] = score;
         classes[cell] = index;
       }

@@ -21,6 +21,8 @@ describe('decoder yolo-e2e', () => {
       [1, 2, 3, 4, 0.9, 2],
       [5, 6, 7, 8, 0.5, 0],
     ]);
+    // A score that is its threshold does not pass.
+    expect(rowsOf(await decode(manifest, outputs, [0.5, Infinity, 0.4], { batch: 2 }))).toHaveLength(1);
     expect(rounded(rowsOf(await decode(manifest, outputs, [0.5, Infinity, 0.4], { batch: 2, frame: 1 })))).toEqual([[9, 9, 10, 10, 0.8, 0]]);
   });
 
