@@ -11,7 +11,10 @@ interface BusStatusOptions {
 
 /** Adds `framebus bus status`. */
 export function registerBus(program: Command): void {
-  const bus = program.command('bus').description('Look at the frame bus');
+  const bus = program
+    .command('bus')
+    .description('Look at the frame bus')
+    .addHelpText('after', '\nExamples:\n  framebus bus status');
   bus
     .command('status')
     .description('Show the pools of frame memory and who is attached to them')
