@@ -1,12 +1,12 @@
 /** The model of the slot protocol, checked by spin: what must hold, and mutants that must not. */
-import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { CommandFailed, Interrupted, run, tail } from '../run/command.mjs';
 import { root, shown, stateDirectory } from '../run/paths.mjs';
 import { addProblem, outcome } from './outcome.mjs';
 
-const SOURCE = path.join(root, 'native', 'model', 'slot_protocol.pml');
+const MODEL = path.join(root, 'native', 'model');
 const WITHIN_MS = { short: 180_000, long: 3_600_000 };
 /** pan's memory in MiB, at most. */
 const MEMORY_MIB = { short: 1500, long: 12_000 };
@@ -112,7 +112,9 @@ async function explore(search, log, signal, kind) {
   rmSync(folder, { recursive: true, force: true });
   rmSync(log, { force: true });
   mkdirSync(folder, { recursive: true });
-  copyFileSync(SOURCE, path.join(folder, 'slot_protocol.pml'));
+  for (const name of readdirSync(MODEL).filter((each) => each.endsWith('.pml'))) {
+    copyFileSync(path.join(MODEL, name), path.join(folder, name));
+  }
   const options = {
     cwd: folder,
     log,
