@@ -325,7 +325,10 @@ export interface BusConsumerOptions {
 }
 
 export type BusConsumerEvent =
-  /** The producer is gone; leases on its frames stay good. Attach again when it is back. */
+  /**
+   * The producer is gone; leases on its frames stay good. Attach again when it is back.
+   * (If it lives, and only the connection broke, they are void: `valid()` is false.)
+   */
   | { type: 'detached'; producer: string; reason: string }
   /**
    * The producer has fenced this consumer: all its leases on the producer's frames are
