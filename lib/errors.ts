@@ -300,7 +300,7 @@ export const ERRORS = {
     grpc: 'NOT_FOUND',
     exit: EXIT.noInput,
     retryable: false,
-    remedy: 'Name a manifest of models/, or run "npm run setup", which fetches the default model.',
+    remedy: 'Name one that "framebus model ls" shows; another one is a manifest in models.directory.',
   },
   MODEL_INVALID: {
     grpc: 'INVALID_ARGUMENT',
@@ -312,7 +312,7 @@ export const ERRORS = {
     grpc: 'DATA_LOSS',
     exit: EXIT.data,
     retryable: false,
-    remedy: 'Delete the file and fetch it again with "npm run setup".',
+    remedy: 'Delete the file and fetch it again with "framebus model fetch".',
   },
   MODEL_FETCH: {
     grpc: 'UNAVAILABLE',

@@ -38,9 +38,9 @@ async function checkModel(name: string, config: Config, engine: Engine | undefin
   } catch (error) {
     const { code, message, remedy } = toFramebusError(error);
     if (code === 'MODEL_FETCH' || code === 'CANCELLED') {
-      return missing('inference', `model ${name}`, 'not fetched yet', 'Run "npm run setup", or start infer once with the network at hand.');
+      return missing('inference', `model ${name}`, 'not fetched yet', `Run "framebus model fetch ${name}".`);
     }
-    const known = code === 'INTERNAL' ? 'Run "npm run setup"; delete the file if it stays like this.' : remedy;
+    const known = code === 'INTERNAL' ? `Run "framebus model fetch ${name}"; delete the file if it stays like this.` : remedy;
     return missing('inference', `model ${name}`, message, known);
   }
 }
