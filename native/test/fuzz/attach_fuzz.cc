@@ -157,6 +157,7 @@ void run(FuzzInput& input) {
   stage().pool->close_group("tap");
   CHECK(soon([] { return stage().server->pools().size() == 1; }));
   const size_t fds = open_fds();
+  const size_t maps = bus_maps();
   {
     std::array<std::optional<HostileConsumer>, 2> hostile;
     while (!input.empty()) {
@@ -173,7 +174,7 @@ void run(FuzzInput& input) {
   const std::shared_ptr<FramePool> pool = stage().pool;
   CHECK(soon([&] {
     return stage().server->consumers().empty() && stage().server->pools().size() == 1 &&
-           open_fds() <= fds;
+           open_fds() <= fds && bus_maps() == maps;
   }));
   pool->end_deliveries();
   std::vector<uint32_t> slots;
