@@ -1,6 +1,7 @@
 // Sources that decode into GPU memory: by NVDEC where there is one, else on the
 // CPU and uploaded.
 #include <algorithm>
+#include <atomic>
 
 #include "core/source.h"
 #include "cuda_rig.h"
@@ -119,6 +120,75 @@ TEST("what NVDEC does not know is decoded on the CPU and uploaded, with a warnin
   CHECK(on_gpu.errors.empty() && on_gpu.hashes.size() == 20);
   CHECK(on_gpu.hashes == shared.hashes);
   CHECK(warned(on_gpu) && on_gpu.warnings.size() == 1);
+}
+
+// An element of a plugin "nvcodec" that takes H.264 and fails at the first picture,
+// as NVDEC does with a profile that it does not know, or without a free session.
+struct FailingNvdec {
+  GstElement parent;
+};
+struct FailingNvdecClass {
+  GstElementClass parent_class;
+};
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#pragma GCC diagnostic ignored "-Wvolatile"
+G_DEFINE_TYPE(FailingNvdec, failing_nvdec, GST_TYPE_ELEMENT)
+#pragma GCC diagnostic pop
+
+std::atomic<int> failed_decoders = 0;
+
+void failing_nvdec_init(FailingNvdec* self) {
+  auto* element = &self->parent;
+  for (const char* name : {"sink", "src"}) {
+    GstPadTemplate* pad = gst_element_class_get_pad_template(GST_ELEMENT_GET_CLASS(element), name);
+    gst_element_add_pad(element, gst_pad_new_from_template(pad, name));
+  }
+  GstPad* sink = gst_element_get_static_pad(element, "sink");
+  gst_pad_set_chain_function(sink, [](GstPad*, GstObject* parent, GstBuffer* buffer) {
+    gst_buffer_unref(buffer);
+    ++failed_decoders;
+    gst_element_message_full(GST_ELEMENT_CAST(parent), GST_MESSAGE_ERROR, GST_STREAM_ERROR,
+                             GST_STREAM_ERROR_DECODE, nullptr, nullptr, __FILE__, "chain",
+                             __LINE__);
+    return GST_FLOW_ERROR;
+  });
+  gst_object_unref(sink);
+}
+
+void failing_nvdec_class_init(FailingNvdecClass* klass) {
+  const auto add = [&](const char* name, GstPadDirection direction, const char* caps) {
+    GstCaps* made = gst_caps_from_string(caps);
+    gst_element_class_add_pad_template(&klass->parent_class,
+                                       gst_pad_template_new(name, direction, GST_PAD_ALWAYS, made));
+    gst_caps_unref(made);
+  };
+  add("sink", GST_PAD_SINK, "video/x-h264, stream-format=byte-stream, alignment=au");
+  add("src", GST_PAD_SRC, "video/x-raw(memory:CUDAMemory), format=NV12");
+  gst_element_class_set_static_metadata(&klass->parent_class, "Failing NVDEC",
+                                        "Codec/Decoder/Video/Hardware", "Fails", "test");
+}
+
+void add_failing_nvdec() {
+  const auto init = [](GstPlugin* plugin) {
+    return gst_element_register(plugin, "nvfailingdec", GST_RANK_MARGINAL,
+                                failing_nvdec_get_type());
+  };
+  CHECK(gst_plugin_register_static(GST_VERSION_MAJOR, GST_VERSION_MINOR, "nvcodec", "test", init,
+                                   "1", "LGPL", "test", "test", "test") != FALSE);
+}
+
+TEST("an NVDEC that fails on a file is not asked again: the CPU decodes all of it") {
+  if (has_nvdec()) return;
+  const std::string file = h264_mp4();
+  const Seen shared = play(file, MemoryKind::kShm);
+  add_failing_nvdec();
+  CHECK(play(file, MemoryKind::kShm).hashes == shared.hashes && failed_decoders == 0);
+  const Seen on_gpu = play(file, MemoryKind::kCuda);
+  CHECK(failed_decoders == 1);
+  CHECK(on_gpu.errors.empty() && on_gpu.hashes == shared.hashes && warned(on_gpu));
 }
 
 TEST("a source without room on the GPU fails with the reason") {
