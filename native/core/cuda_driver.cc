@@ -59,6 +59,8 @@ void find_memory(void* library, Driver& d) {
   find(library, "cuMemSetAccess", d.set_access);
   find(library, "cuMemAlloc_v2", d.memory_alloc);
   find(library, "cuMemFree_v2", d.memory_free);
+  find(library, "cuMemHostAlloc", d.host_alloc);
+  find(library, "cuMemFreeHost", d.host_free);
   find(library, "cuMemGetAddressRange_v2", d.address_range);
   find(library, "cuIpcGetMemHandle", d.ipc_get);
   find(library, "cuIpcOpenMemHandle_v2", d.ipc_open);

@@ -126,6 +126,8 @@ struct Driver {
                        size_t count);
   Result (*memory_alloc)(Address* address, size_t bytes);
   Result (*memory_free)(Address address);
+  Result (*host_alloc)(void** memory, size_t bytes, unsigned flags);
+  Result (*host_free)(void* memory);
   Result (*address_range)(Address* base, size_t* bytes, Address address);
   Result (*ipc_get)(IpcHandle* handle, Address address);
   Result (*ipc_open)(Address* address, IpcHandle handle, unsigned flags);

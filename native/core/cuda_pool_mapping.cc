@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cuda_mapping.h"
+#include "cuda_staging.h"
 #include "error.h"
 
 namespace framebus {
@@ -39,7 +40,8 @@ class CudaPoolMapping : public PoolMapping {
       : slots_(message.slots),
         slot_stride_(message.slot_stride),
         device_(std::move(device)),
-        stream_(device_) {}
+        stream_(device_),
+        staging_(cuda::Staging::create(device_, message.slot_stride)) {}
 
   const uint8_t* host(uint32_t) const override { return nullptr; }
   uint64_t device(uint32_t slot) const override { return address() + slot * slot_stride_; }
@@ -50,6 +52,11 @@ class CudaPoolMapping : public PoolMapping {
                 "cuMemcpyDtoHAsync");
     cuda::check(cuda::driver().stream_synchronize(stream_.get()), kObject, "cuStreamSynchronize");
   }
+  std::shared_ptr<const uint8_t> copy(uint32_t slot, size_t bytes) const override {
+    std::shared_ptr<uint8_t> memory = staging_->take();
+    download(slot, bytes, memory.get());
+    return memory;
+  }
 
  protected:
   virtual Address address() const = 0;
@@ -59,6 +66,7 @@ class CudaPoolMapping : public PoolMapping {
   const uint64_t slot_stride_;
   const std::shared_ptr<const CudaDevice> device_;
   const cuda::OwnStream stream_;
+  const std::shared_ptr<cuda::Staging> staging_;
 };
 
 class ImportedPool final : public CudaPoolMapping {

@@ -1,5 +1,7 @@
 #include "pool_mapping.h"
 
+#include <vector>
+
 #include "cuda_pool_mapping.h"
 #include "dmabuf_pool_mapping.h"
 #include "error.h"
@@ -22,6 +24,12 @@ class ShmPoolMapping final : public PoolMapping {
 
 void PoolMapping::download(uint32_t, size_t, uint8_t*) const {
   throw Error("BUS_MEMORY", "memory from the producer: nothing to download");
+}
+
+std::shared_ptr<const uint8_t> PoolMapping::copy(uint32_t slot, size_t bytes) const {
+  const auto memory = std::make_shared<std::vector<uint8_t>>(bytes);
+  download(slot, bytes, memory->data());
+  return {memory, memory->data()};
 }
 
 std::unique_ptr<PoolMapping> shm_pool_mapping(const uint8_t* base, size_t slot_stride) {

@@ -26,6 +26,8 @@ class PoolMapping {
   // Copies the first `bytes` of a slot to host memory and waits for it; for
   // pixels without host(). Throws BUS_MEMORY.
   virtual void download(uint32_t slot, size_t bytes, uint8_t* to) const;
+  // The same into memory of its own choice. Throws BUS_MEMORY.
+  virtual std::shared_ptr<const uint8_t> copy(uint32_t slot, size_t bytes) const;
 };
 
 // `shm`: pixels inside the pool's memfd, already mapped at `base` (borrowed).

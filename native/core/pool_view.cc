@@ -37,9 +37,8 @@ FrameRead SlotLease::read() const {
         nullptr, [pool = pool_, slot = slot_](void*) { pool->pixels_->end_read(slot); });
     return {view_at(format(), layout(), data), std::move(access)};
   }
-  auto copy = std::make_shared<std::vector<uint8_t>>(layout().slot_bytes);
-  pixels.download(slot_, copy->size(), copy->data());
-  return {view_at(format(), layout(), copy->data()), copy};
+  const std::shared_ptr<const uint8_t> copy = pixels.copy(slot_, layout().slot_bytes);
+  return {view_at(format(), layout(), copy.get()), std::const_pointer_cast<uint8_t>(copy)};
 }
 
 FrameView SlotLease::device() const {

@@ -231,6 +231,22 @@ TEST("a download stays inside its slot") {
   mapping->download(3, 90112, bytes.data());
 }
 
+TEST("copies are as many as anybody keeps, and their memory goes with the last") {
+  const Live before = live();
+  std::vector<std::shared_ptr<const uint8_t>> kept;
+  {
+    const Offer offer(memory_options());
+    const auto mapping = offer.map();
+    for (int i = 0; i < 40; ++i) kept.push_back(mapping->copy(0, 90112));
+    const uint8_t* const last = kept[3].get();
+    kept[3].reset();
+    CHECK(mapping->copy(1, 90112).get() == last);  // Used again.
+  }
+  CHECK(std::set(kept.begin(), kept.end()).size() == 40);
+  kept.clear();
+  CHECK(live() == before);
+}
+
 TEST("another process reads the same pixels and cannot write them") {
   Home home;
   Again writer = home.other("write");

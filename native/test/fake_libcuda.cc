@@ -69,6 +69,7 @@ struct Fake {
   std::map<Address, Range> ranges;
   std::set<Stream> streams;
   std::set<std::string> open_handles;
+  std::set<void*> pinned;
   size_t used = 0;
   // Work given to streams, done in order by one thread.
   std::condition_variable changed;
@@ -179,7 +180,7 @@ void fake_cuda_live(unsigned* handles, unsigned* ranges, unsigned* streams, unsi
 void fake_cuda_live(unsigned* handles, unsigned* ranges, unsigned* streams, unsigned* contexts) {
   const std::lock_guard lock(fake().mutex);
   *handles = static_cast<unsigned>(fake().physical.size());
-  *ranges = static_cast<unsigned>(fake().ranges.size());
+  *ranges = static_cast<unsigned>(fake().ranges.size() + fake().pinned.size());
   *streams = static_cast<unsigned>(fake().streams.size());
   *contexts = fake().retained;
 }
@@ -416,6 +417,21 @@ CALL(cuMemFree_v2, Address address) {
   if (!has_context()) return kInvalidContext;
   const std::lock_guard lock(fake().mutex);
   return unmap_plain(address, false);
+}
+CALL(cuMemHostAlloc, void** memory, size_t bytes, unsigned flags) {
+  if (!has_context()) return kInvalidContext;
+  if (bytes == 0 || flags != 0) return kInvalidValue;
+  *memory = std::malloc(bytes);
+  const std::lock_guard lock(fake().mutex);
+  fake().pinned.insert(*memory);
+  return kSuccess;
+}
+CALL(cuMemFreeHost, void* memory) {
+  if (!has_context()) return kInvalidContext;
+  const std::lock_guard lock(fake().mutex);
+  if (fake().pinned.erase(memory) != 1) return kInvalidValue;
+  std::free(memory);
+  return kSuccess;
 }
 CALL(cuMemGetAddressRange_v2, Address* base, size_t* bytes, Address address) {
   if (!has_context()) return kInvalidContext;

@@ -95,12 +95,13 @@ int gpu_copies() {
   const double upload_us = each_us(kRounds, [&] { pool->write(next(), view, layout); });
   const double download_us =
       each_us(kRounds, [&] { mapping->download(next(), layout.slot_bytes, host.data()); });
+  const double read_us = each_us(kRounds, [&] { mapping->copy(next(), layout.slot_bytes); });
   std::printf(
       "{\"gpu\":\"%s\",\"pool_create_us\":%.0f,\"pool_import_us\":%.0f"
       ",\"copy_1080p_us\":%.1f,\"copy_1080p_batch_us\":%.2f"
-      ",\"upload_1080p_us\":%.0f,\"download_1080p_us\":%.0f}\n",
+      ",\"upload_1080p_us\":%.0f,\"download_1080p_us\":%.0f,\"read_1080p_us\":%.0f}\n",
       cuda::describe_first_device().c_str(), create_us, import_us, copy_us, batch_us, upload_us,
-      download_us);
+      download_us, read_us);
   return 0;
 }
 
