@@ -9,10 +9,13 @@ namespace framebus {
 namespace {
 
 constexpr const char* kFeedKey = "framebus-feed";
-// The appsrc is bounded by RtspFeed, which drops up to the next keyframe.
+// The appsrc is bounded by RtspFeed, which drops up to the next keyframe. h264parse puts the
+// parameter sets before each keyframe; rtph264pay would put them before each of its slices,
+// where ffmpeg takes them for a new picture.
 constexpr const char* kLaunch =
     "( appsrc name=source is-live=true format=time max-bytes=0"
-    " ! rtph264pay name=pay0 pt=96 config-interval=-1 )";
+    " ! h264parse config-interval=-1"
+    " ! rtph264pay name=pay0 pt=96 config-interval=0 )";
 
 struct MountContext {
   std::shared_ptr<Output> output;
