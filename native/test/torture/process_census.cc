@@ -44,6 +44,8 @@ FdCensus census_of_fds(pid_t pid) {
   FdCensus census;
   const std::string folder = proc(pid) + "/fd";
   for (const std::string& name : names_in(folder)) {
+    // Standard streams may be anything, also sockets.
+    if (std::atoi(name.c_str()) <= STDERR_FILENO) continue;
     const std::string target = link_of(folder + "/" + name);
     if (target.empty() || target.starts_with("/proc/")) continue;  // That is our reading it.
     if (target.starts_with("socket:")) {
