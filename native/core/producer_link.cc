@@ -204,17 +204,13 @@ std::optional<LinkEnd> ProducerLink::handle(Received& received) {
 std::optional<LinkEnd> ProducerLink::handle_pool(const PoolMessage& pool,
                                                  const std::vector<UniqueFd>& fds) {
   const auto epoch = epoch_text(pool.epoch);
-  const size_t wanted = 2 + pixel_fds(pool);
-  if (!epoch || !is_sane(pool) || fds.size() > wanted) return LinkEnd{"malformed pool message"};
+  if (!epoch || !is_sane(pool) || fds.size() != 2 + pixel_fds(pool)) {
+    return LinkEnd{"malformed pool message"};
+  }
   if (!was_asked(pool.ticket, *epoch)) {
     return LinkEnd{"it offers a pool that it was not asked for"};
   }
   try {
-    if (fds.size() < wanted) {
-      // The kernel drops what a process has no room for.
-      throw Error("BUS_MEMORY", std::to_string(fds.size()) + " of " + std::to_string(wanted) +
-                                    " descriptors arrived; raise the limit of open files");
-    }
     listener_.pool_mapped(producer_, PoolView::map(state_, pool, fds));
     answer(pool.ticket);
   } catch (const Error& error) {

@@ -83,8 +83,8 @@ gboolean select_video(GstElement*, guint, GstCaps* caps, gpointer) {
   return media == nullptr || std::string_view(media) == "video" ? TRUE : FALSE;
 }
 
-// What slots hold before what would have to be converted: the answer to an element
-// that asks what it may send.
+// Of what a camera can send, only what slots hold, where there is such: then nothing is
+// converted on the way. Called with the answer to the element's question what it may send.
 GstPadProbeReturn prefer_slot_formats(GstPad*, GstPadProbeInfo* info, gpointer) {
   GstQuery* query = GST_PAD_PROBE_INFO_QUERY(info);
   if (GST_QUERY_TYPE(query) != GST_QUERY_CAPS) return GST_PAD_PROBE_OK;
@@ -92,10 +92,8 @@ GstPadProbeReturn prefer_slot_formats(GstPad*, GstPadProbeInfo* info, gpointer) 
   gst_query_parse_caps_result(query, &allowed);
   if (allowed == nullptr) return GST_PAD_PROBE_OK;
   const GstPtr<GstCaps> wanted(gst_caps_from_string("video/x-raw, format=(string){NV12, I420}"));
-  GstCaps* ordered = gst_caps_make_writable(gst_caps_intersect(wanted.get(), allowed));
-  gst_caps_append(ordered, gst_caps_copy(allowed));
-  gst_query_set_caps_result(query, ordered);
-  gst_caps_unref(ordered);
+  const GstPtr<GstCaps> both(gst_caps_intersect(wanted.get(), allowed));
+  if (gst_caps_is_empty(both.get()) == FALSE) gst_query_set_caps_result(query, both.get());
   return GST_PAD_PROBE_OK;
 }
 

@@ -33,18 +33,21 @@ const nats = await NatsServer.start({});
 const config = writeConfig(device, nats.url);
 const ingest = spawn(process.execPath, ['dist/services/ingest/main.js', '--config', config], {
   stdio: ['ignore', 'inherit', 'inherit'],
-  env: { ...process.env, GST_DEBUG: 'v4l2allocator:6', GST_DEBUG_FILE: GST_LOG, GST_DEBUG_NO_COLOR: '1' },
+  env: { ...process.env, GST_DEBUG: 'v4l2allocator:6,v4l2:5', GST_DEBUG_FILE: GST_LOG, GST_DEBUG_NO_COLOR: '1' },
 });
 const ingestEnded = once(ingest, 'exit');
 try {
   const seen = await watch(config);
-  const exported = new Set(readFileSync(GST_LOG, 'utf8').match(/exported DMABUF as fd \d+/g));
+  const told = readFileSync(GST_LOG, 'utf8');
+  const exported = new Set(told.match(/exported DMABUF as fd \d+/g));
+  const driverFormat = /Got format of \d+x\d+, format (\w+)/.exec(told)?.[1];
   assert.ok(exported.size > 0, 'the driver exported none of its buffers: v4l2src did not use io-mode=dmabuf');
+  assert.match(driverFormat ?? '', /^(YU12|NV12)$/, 'the driver was not asked for a format that slots hold');
   ingest.kill('SIGTERM');
   const [code] = await ingestEnded;
   assert.equal(code, 0, 'ingest ended with a failure');
   assert.equal(dmabufs(), 0, 'DMA-BUFs of the bus are left in the kernel');
-  process.stdout.write(`${seen}, ${exported.size} of the driver's DMA-BUFs\n`);
+  process.stdout.write(`${seen}; from ${exported.size} DMA-BUFs of the driver in ${driverFormat}\n`);
 } finally {
   ingest.kill('SIGKILL');
   await nats.close();
