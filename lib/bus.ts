@@ -247,7 +247,7 @@ export class Bus implements AsyncDisposable {
     const { nats, ownsNats } = this.#parts;
     // What has been said on the way must still go out.
     if (isConnected(nats)) await withDeadline(nats.flush(), FLUSH_MS, 'NATS flush').catch(() => undefined);
-    if (ownsNats) await nats.close();
+    if (ownsNats) await withDeadline(nats.close(), FLUSH_MS, 'NATS close').catch(() => undefined);
   }
 
   #uniqueName(): string {

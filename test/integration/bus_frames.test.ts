@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { StreamState } from '#proto/framebus/status/v1/status.js';
+import { NatsServer } from '../../cli/nats_server.js';
 import { openBus, type Bus, type Frame, type Frames, type FramesOptions, type Revocation } from '../../lib/bus.js';
 import type { Log } from '../../lib/log.js';
 import { hasTestData, SAMPLE_CLIP, TEST_DATA } from '../helpers/data.js';
@@ -143,6 +144,22 @@ describe('bus.frames', () => {
     await reader.done;
     expect(reader.error).toBeUndefined();
     expect(reader.seqs).toEqual([]);
+  });
+
+  it('closes while NATS is away', async () => {
+    const server = await NatsServer.start();
+    const opened = await openBus({ nats: server.url, directory: tempFolder(), log: captureLog().log });
+    const producer = await opened.producer({ stream: 'made', format: { width: 64, height: 48 }, mode: 'lossless', services: false });
+    const reader = new Reader(opened, {});
+    await sleep(100);
+    (await producer.nextSlot()).publish();
+    await server.close();
+    await sleep(200);
+    const started = performance.now();
+    await opened.close();
+    await reader.done;
+    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(reader.error).toBeUndefined();
   });
 
   it('is refused with a wrong token, and says so', async () => {
