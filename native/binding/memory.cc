@@ -9,7 +9,6 @@
 #include "convert.h"
 #include "core/cuda_device.h"
 #include "core/dmabuf_pool_memory.h"
-#include "core/dmabuf_pool_memory.h"
 #include "core/error.h"
 #include "core/pool_memory.h"
 #include "module.h"

@@ -197,8 +197,7 @@ std::unique_ptr<PoolMapping> cuda_pool_mapping(const PoolMessage& message, int f
 
 std::unique_ptr<PoolMapping> cuda_ipc_pool_mapping(const PoolMessage& message) {
   check_size(message);
-  // The driver opens some of these, and takes others for memory of this process:
-  // it goes by the producer's process number.
+  // The driver opens some of these and refuses others: it goes by process numbers.
   const uint64_t here = cuda::pid_namespace();
   if (message.pid_namespace != 0 && here != 0 && message.pid_namespace != here)
     refuse(std::string("its producer runs in another pid namespace") + kOtherProcessOnly);
