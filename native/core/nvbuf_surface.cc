@@ -84,8 +84,12 @@ class ImportedSurface final : public CudaSurface {
     }
   }
   ~ImportedSurface() override {
-    const cuda::CurrentContext current(device_->context());
-    unmap();
+    try {
+      const cuda::CurrentContext current(device_->context());
+      unmap();
+    } catch (const Error&) {
+      // The driver has gone, and the mapping with it.
+    }
   }
   ImportedSurface(const ImportedSurface&) = delete;
   ImportedSurface& operator=(const ImportedSurface&) = delete;
