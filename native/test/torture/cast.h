@@ -28,7 +28,7 @@ constexpr std::array<GroupRole, 7> kGroups{{
     {"view", false, 2, true, true, 2},
     {"infer", false, 3, false, true, 5},
     {"slow", false, 3, false, true, 60},
-    // Attached to everything, on no route: its leases end no delivery.
+    // Attached to everything; put on routes and taken off again while frames flow.
     {"guest", false, 2, false, false, 10},
 }};
 constexpr uint32_t kGuestGroup = 6;

@@ -84,11 +84,16 @@ class DescriptorFeed {
   }
   // Nothing when nothing is there; `gone` when nothing will come.
   std::optional<Packet> take(bool& gone) const {
-    Packet packet;
-    const ssize_t got = ::recv(fd_.get(), &packet, sizeof(packet), MSG_DONTWAIT);
-    if (got == static_cast<ssize_t>(sizeof(packet))) return packet;
-    if (got >= 0 || (errno != EAGAIN && errno != EINTR)) gone = true;
-    return std::nullopt;
+    while (true) {
+      Packet packet;
+      const ssize_t got = ::recv(fd_.get(), &packet, sizeof(packet), MSG_DONTWAIT);
+      if (got == static_cast<ssize_t>(sizeof(packet))) return packet;
+      // Who died without having read everything resets the connection: the kernel
+      // says so first, and then gives what the dead one had said.
+      if (got < 0 && (errno == ECONNRESET || errno == EINTR)) continue;
+      if (got >= 0 || errno != EAGAIN) gone = true;
+      return std::nullopt;
+    }
   }
 
   void fail(const std::string& what) const {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -33,21 +34,24 @@ class TortureProducer {
       : role_(role),
         film_(kStreams[role.stream].film),
         random_(role.seed),
+        lazy_(random_.one_in(3)),
         referee_(std::move(referee)),
         changed_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    const bool lazy = random_.one_in(3);
     for (uint32_t group = 0; group < kGroups.size(); ++group) {
-      if (on_route(role_.stream, group)) books_.emplace_back(group, lazy, referee_);
+      if (on_route(role_.stream, group)) books_.emplace_back(group, lazy_, referee_);
     }
   }
 
   int run();
 
  private:
+  static const GroupRole& guests() { return kGroups[kGuestGroup]; }
   void new_epoch();
   void publish();
   void acquire_and_publish();
   void on_displaced(const HeldSlot& slot);
+  void turn_tap();
+  void each_book(const std::function<void(DeliveryBook&)>& work);
   void settle();
   void on_event(const BusServerEvent& event);
   bool on_packet(const Packet& packet);
@@ -64,11 +68,15 @@ class TortureProducer {
   const ProducerRole role_;
   const bool film_;
   Random random_;
+  const bool lazy_;  // See DeliveryBook.
   const DescriptorFeed referee_;
   UniqueFd changed_;  // Readable when there are events.
   std::shared_ptr<BusServer> server_;
   std::shared_ptr<FramePool> pool_;
   std::vector<DeliveryBook> books_;
+  std::unique_ptr<DeliveryBook> tap_;  // Of the guests' group, while it is on the route.
+  std::vector<std::weak_ptr<FramePool>> tapped_;
+  int64_t next_turn_ns_ = 0;
   uint64_t seq_ = 0;
   int64_t next_frame_ns_ = 0;
   int64_t next_epoch_ns_ = 0;
@@ -92,21 +100,45 @@ void TortureProducer::new_epoch() {
       options.groups.emplace_back(kGroups[group].name, kGroups[group].hold);
     }
   }
+  if (tap_ != nullptr) options.groups.emplace_back(guests().name, guests().hold);
   if (pool_ != nullptr) pool_->retire();
   pool_ = FramePool::create(options);
   pool_->set_displaced_hook([this](HeldSlot slot) { on_displaced(slot); });
   server_->add_pool(pool_);
+  if (tap_ != nullptr) tapped_.push_back(pool_);
   next_epoch_ns_ = monotonic_ns() + static_cast<int64_t>(150 + random_.below(1200)) * 1'000'000;
   referee_.tell(packet(Note::kEpoch));
 }
 
+void TortureProducer::each_book(const std::function<void(DeliveryBook&)>& work) {
+  for (DeliveryBook& book : books_) work(book);
+  if (tap_ != nullptr) work(*tap_);
+}
+
+// Puts the guests' group on the route while frames flow, or takes it off.
+void TortureProducer::turn_tap() {
+  const int64_t now = monotonic_ns();
+  if (now < next_turn_ns_) return;
+  next_turn_ns_ = now + static_cast<int64_t>(20 + random_.below(300)) * 1'000'000;
+  if (tap_ == nullptr) {
+    pool_->open_group({guests().name, guests().hold});
+    tapped_.push_back(pool_);
+    tap_ = std::make_unique<DeliveryBook>(kGuestGroup, lazy_, referee_);
+    return;
+  }
+  tap_.reset();
+  for (const auto& tapped : std::exchange(tapped_, {})) {
+    if (const auto pool = tapped.lock()) pool->close_group(guests().name);
+  }
+}
+
 // On the only thread that acquires.
 void TortureProducer::on_displaced(const HeldSlot& slot) {
-  for (DeliveryBook& book : books_) {
-    if (book.displaced(pool_->epoch(), slot.slot, slot.generation)) continue;
+  each_book([&](DeliveryBook& book) {
+    if (book.displaced(pool_->epoch(), slot.slot, slot.generation)) return;
     referee_.fail(std::string(kStreams[role_.stream].producer) + ": a frame was displaced that " +
                   kGroups[book.group()].name + " still had on offer");
-  }
+  });
 }
 
 void TortureProducer::acquire_and_publish() {
@@ -128,8 +160,9 @@ void TortureProducer::acquire_and_publish() {
   FramePattern(frame->name, options.format).paint(pool_->slot_data(*slot), options.layout);
   frame->generation = pool_->publish(*slot);
   referee_.tell(packet_of(Note::kPublished, *frame));
-  for (DeliveryBook& book : books_) book.published(frame);
-  referee_.tell(packet_of(Note::kHint, *frame, kGuestGroup));
+  each_book([&](DeliveryBook& book) { book.published(frame); });
+  // Without a tap guests lease what they hear of, and nobody waits for them.
+  if (tap_ == nullptr) referee_.tell(packet_of(Note::kHint, *frame, kGuestGroup));
 }
 
 void TortureProducer::publish() {
@@ -140,6 +173,7 @@ void TortureProducer::publish() {
                         return book.backlog() > kSlots / 2;
                       });
   if (now >= next_epoch_ns_ && !behind) new_epoch();
+  turn_tap();
   acquire_and_publish();
   const int64_t every = film_ ? kFilmEveryNs : kLiveEveryNs;
   // Late frames are not caught up with.
@@ -148,9 +182,11 @@ void TortureProducer::publish() {
 
 void TortureProducer::settle() {
   const int64_t now = monotonic_ns();
-  for (DeliveryBook& book : books_) book.tick(now);
-  const bool empty =
-      std::all_of(books_.begin(), books_.end(), [](const auto& book) { return book.empty(); });
+  bool empty = true;
+  each_book([&](DeliveryBook& book) {
+    book.tick(now);
+    empty = empty && book.empty();
+  });
   if (!draining_ || drained_ || !empty) return;
   drained_ = true;
   Packet drained = packet(Note::kDrained);
@@ -173,12 +209,12 @@ void TortureProducer::on_event(const BusServerEvent& event) {
   detached.count = static_cast<uint32_t>(event.held.size());
   set_field(detached.text, event.reason);
   referee_.tell(detached);
-  for (DeliveryBook& book : books_) {
-    if (event.group != kGroups[book.group()].name) continue;
+  each_book([&](DeliveryBook& book) {
+    if (event.group != kGroups[book.group()].name) return;
     for (const HeldFrame& held : event.held) {
       book.lost(held.epoch, held.slot, held.generation, member);
     }
-  }
+  });
 }
 
 // Nothing is pending and nobody holds a frame: each slot can be had again.
@@ -213,14 +249,14 @@ bool TortureProducer::on_packet(const Packet& order) {
     case Note::kDrain:
       draining_ = true;
       drained_ = false;
-      for (DeliveryBook& book : books_) book.drain();
+      each_book([](DeliveryBook& book) { book.drain(); });
       return true;
     case Note::kCheck:
       check_slots();
       return true;
     case Note::kResume:
       draining_ = false;
-      for (DeliveryBook& book : books_) book.resume();
+      each_book([](DeliveryBook& book) { book.resume(); });
       return true;
     case Note::kState: {
       std::string text = draining_ ? "draining" : "publishing";
