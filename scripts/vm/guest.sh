@@ -34,6 +34,7 @@ for name in coreelements video4linux2 playback typefindfunctions videoconvertsca
 done
 export GST_REGISTRY=/run/gstreamer-registry.bin GST_PLUGIN_SYSTEM_PATH=$plugins GST_PLUGIN_PATH=$plugins
 
+echo # The firmware leaves control characters on the line.
 echo "UP after $(up) s, Linux $(uname -r)"
 check 'devices' 20 bash -c 'echo $(ls -d /dev/udmabuf /dev/dma_heap/* /dev/video*)'
 check 'C++ over dma_heap' 120 native/build/dmabuf_test
