@@ -7,6 +7,7 @@ import { CommandFailed, run } from './run/command.mjs';
 import { runMain, withInterrupt } from './run/interrupt.mjs';
 import { setUp } from './setup/all.mjs';
 import { CPP_BUILDS, runCppTests } from './suites/cpp.mjs';
+import { runDmabuf } from './suites/dmabuf.mjs';
 import { runModel } from './suites/model.mjs';
 import { addProblem, outcome, summary } from './suites/outcome.mjs';
 import { runTorture, TORTURES } from './suites/torture.mjs';
@@ -26,6 +27,7 @@ const parts = [
     name: torture.name,
     work: (signal) => runTorture(torture, signal),
   })),
+  { name: 'dmabuf', work: (signal) => runDmabuf(signal, { optional: true }) },
   ...PROJECTS.map((project) => ({
     name: project.name,
     work: (signal) => runProject(project, signal),

@@ -3,7 +3,7 @@ import { stateWord, streamStateWord } from '../../lib/status.js';
 import { table } from './table.js';
 
 /** The way of a frame. */
-const ORDER = ['ingest', 'infer', 'sink'];
+const ORDER = ['ingest', 'producer', 'infer', 'sink'];
 
 /** What services say of themselves, for people. */
 export function statusReport(all: readonly ServiceStatus[]): string {

@@ -106,6 +106,11 @@ GstElement* make(const char* factory) {
   return element;
 }
 
+bool in_nvmm_memory(const GstCaps* caps) {
+  const GstCapsFeatures* features = gst_caps_get_features(caps, 0);
+  return features != nullptr && gst_caps_features_contains(features, "memory:NVMM") != FALSE;
+}
+
 std::string to_uri(const std::string& uri) {
   if (uri.find("://") != std::string::npos) return uri;
   gchar* made = gst_filename_to_uri(uri.c_str(), nullptr);
@@ -279,6 +284,16 @@ void SourcePipeline::on_source(GstElement*, GstElement* source, SourcePipeline* 
   }
 }
 
+// Jetson's decoder gives NVMM memory, which nvvidconv alone brings to the CPU. Null without it.
+GstElement* SourcePipeline::from_nvmm() {
+  GstElement* const element = gst_element_factory_make("nvvidconv", nullptr);
+  if (element == nullptr) return nullptr;
+  gst_bin_add(reinterpret_cast<GstBin*>(pipeline_.get()), element);
+  gst_element_link(element, convert_);
+  gst_element_sync_state_with_parent(element);
+  return element;
+}
+
 void SourcePipeline::on_pad(GstElement*, GstPad* pad, SourcePipeline* self) {
   if (self->has_video_) return;
   GstPtr<GstCaps> caps(gst_pad_get_current_caps(pad));
@@ -290,8 +305,11 @@ void SourcePipeline::on_pad(GstElement*, GstPad* pad, SourcePipeline* self) {
   // NVDEC's frames stay on the GPU: nothing between the decoder and the slots.
   const bool direct = self->nvdec_ && in_cuda_memory(caps.get());
   if (!direct && gst_element_link(self->convert_, self->sink_) == FALSE) return;
-  const GstPtr<GstPad> sink(
-      gst_element_get_static_pad(direct ? self->sink_ : self->convert_, "sink"));
+  GstElement* const next = direct                       ? self->sink_
+                           : in_nvmm_memory(caps.get()) ? self->from_nvmm()
+                                                        : self->convert_;
+  if (next == nullptr) return;
+  const GstPtr<GstPad> sink(gst_element_get_static_pad(next, "sink"));
   if (GST_PAD_LINK_SUCCESSFUL(gst_pad_link(pad, sink.get()))) self->has_video_ = true;
 }
 

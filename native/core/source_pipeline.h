@@ -54,6 +54,7 @@ class SourcePipeline {
 
  private:
   static void on_element(GstBin* bin, GstBin* sub, GstElement* element, SourcePipeline* self);
+  GstElement* from_nvmm();
   static void on_pad(GstElement* bin, GstPad* pad, SourcePipeline* self);
   static void on_no_more_pads(GstElement* bin, SourcePipeline* self);
   static GValueArray* sort_decoders(GstElement* bin, GstPad* pad, GstCaps* caps,

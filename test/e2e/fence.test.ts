@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { ConsumerStatus } from '#proto/framebus/status/v1/status.js';
@@ -59,21 +60,22 @@ describe('when a consumer is stopped for longer than a lease may last', () => {
   }, 120_000);
 
   it('sink learns it, attaches again, and its pictures go on; the numbers tell of it', async () => {
-    // Frames that nobody looks at wait in sink for the one before, which a worker has.
-    const live = { ...LIVE, interval: 1 };
-    const streams = { gate: live, yard: live, hall: live, dock: live };
+    const streams = { gate: LIVE, yard: LIVE, hall: LIVE, dock: LIVE };
     const pipeline = await Pipeline.create({ ...DEADLINE, streams });
     await pipeline.runAll();
     await eventually('pictures', () => (pipeline.stream('sink', 'gate')?.framesOut ?? 0n) > 10n);
-    const sink = pipeline.process('sink-0');
+    const [sink, worker] = [pipeline.process('sink-0'), pipeline.process('infer-0')];
     await eventually(
       () => `a fence while sink holds a frame\n${pipeline.output()}`,
       async () => {
+        // While a worker is stopped with a frame, sink holds those that come after it.
+        worker.kill('SIGSTOP');
+        await sleep(250);
         sink.kill('SIGSTOP');
-        await new Promise((resolve) => setTimeout(resolve, 1_200));
-        sink.kill('SIGCONT');
-        await new Promise((resolve) => setTimeout(resolve, 1_000));
-        return /fenced/.test(pipeline.process('ingest-0').stderr);
+        await sleep(1_200);
+        for (const stopped of [worker, sink]) stopped.kill('SIGCONT');
+        await sleep(1_000);
+        return /fenced.*"sink-0"/.test(pipeline.process('ingest-0').stderr);
       },
       { timeoutMs: 60_000 },
     );

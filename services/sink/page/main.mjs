@@ -81,7 +81,7 @@ function showStreams({ streams, addresses }) {
 }
 
 /** The way that a frame takes. */
-const ORDER = ['ingest', 'infer', 'sink'];
+const ORDER = ['ingest', 'producer', 'infer', 'sink'];
 
 function showServices(list) {
   const sorted = [...list].sort((a, b) => ORDER.indexOf(a.service) - ORDER.indexOf(b.service));
