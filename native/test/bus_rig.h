@@ -23,7 +23,8 @@
 #include "core/frame_pool.h"
 
 // Tests here fork and start threads in the child.
-extern "C" const char* __tsan_default_options();
+// Exported, for the sanitizer looks it up by name.
+extern "C" __attribute__((visibility("default"))) const char* __tsan_default_options();
 extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
 
 namespace framebus::test {
