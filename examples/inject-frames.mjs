@@ -6,7 +6,7 @@
  *     ffplay -rtsp_transport tcp rtsp://127.0.0.1:8554/synthetic
  */
 import { parseArgs } from 'node:util';
-import { openBus } from 'framebus';
+import { describeError, openBus } from 'framebus';
 
 const { values } = parseArgs({
   options: {
@@ -20,6 +20,10 @@ const { values } = parseArgs({
 const GREEN = { I420: [[145], [54], [34]], NV12: [[145], [54, 34]] };
 const SIDE = 64;
 
+process.once('uncaughtException', (error) => {
+  console.error(describeError(error));
+  process.exit(1);
+});
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
 

@@ -9,7 +9,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { encode } from 'fast-png';
-import { openBus } from 'framebus';
+import { describeError, openBus } from 'framebus';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -24,6 +24,10 @@ const { values, positionals } = parseArgs({
 const stream = positionals[0] ?? 'gate';
 const every = BigInt(values.every);
 
+process.once('uncaughtException', (error) => {
+  console.error(describeError(error));
+  process.exit(1);
+});
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
 

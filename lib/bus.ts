@@ -28,7 +28,7 @@ export { Frames, type FrameCounters, type Revocation } from './bus/frames.js';
 export { Producer } from './bus/producer.js';
 export type { ProducerFormat } from './bus/producer_format.js';
 export { Slot, type FrameTimes } from './bus/slot.js';
-export { ERRORS, FramebusError, type ErrorCode } from './errors.js';
+export { describeError, ERRORS, FramebusError, type ErrorCode } from './errors.js';
 export type { ColorMatrix, ColorRange, FrameFormat, MemoryKind, PixelFormat, Plane, PoolState } from '../native/contract.js';
 
 export interface BusOptions {
