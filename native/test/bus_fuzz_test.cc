@@ -19,6 +19,7 @@
 #include "core/bus_message.h"
 #include "core/bus_socket.h"
 #include "fuzz_kit.h"
+#include "raw_peer.h"
 
 using namespace framebus;
 using namespace framebus::test;
@@ -61,23 +62,6 @@ bool send_raw(int peer, Bytes& bytes, const std::vector<int>& fds) {
 }
 
 // ------------------------------------------------------------ hostile clients
-
-UniqueFd connect_to(const Directory& directory) {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  (directory.path() + "/ingest-0.sock").copy(address.sun_path, sizeof(address.sun_path) - 1);
-  CHECK(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
-  return fd;
-}
-
-HelloMessage hello() {
-  HelloMessage message;
-  message.max_held = 4;
-  set_field(message.name, "fuzz");
-  set_field(message.group, "infer");
-  return message;
-}
 
 Bytes client_message(Random& random, const std::string& epoch) {
   const uint64_t ticket = random.below(4);
@@ -285,20 +269,6 @@ void serve_hostile(int listener, uint64_t seed, const std::atomic<bool>& stop) {
     const UniqueFd peer(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (peer) hostile_conversation(random, peer.get(), stop);
   }
-}
-
-// Every byte that a lease gives out can be read.
-uint64_t touch(const SlotLease& lease) {
-  const FrameRead read = lease.read();
-  const FrameView& view = read.view();
-  uint64_t sum = lease.valid() ? 1 : 0;
-  for (uint32_t p = 0; p < plane_count(view.format.pixel_format); ++p) {
-    for (uint32_t row = 0; row < plane_rows(view.format, p); ++row) {
-      const uint8_t* const start = view.data[p] + uint64_t{row} * view.stride[p];
-      sum += start[0] + start[plane_row_bytes(view.format, p) - 1];
-    }
-  }
-  return sum;
 }
 
 }  // namespace

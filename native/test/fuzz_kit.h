@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "core/pool_view.h"
+
 namespace framebus::test {
 
 // splitmix64: the same numbers everywhere for one seed.
@@ -90,6 +92,20 @@ inline FuzzArguments& fuzz_arguments() {
 inline void parse_fuzz_arguments(int count, char** values) {
   if (count > 1) fuzz_arguments().times = std::strtoull(values[1], nullptr, 10);
   if (count > 2) fuzz_arguments().seed = std::strtoull(values[2], nullptr, 10);
+}
+
+// Every byte that a lease gives out can be read.
+inline uint64_t touch(const SlotLease& lease) {
+  const FrameRead read = lease.read();
+  const FrameView& view = read.view();
+  uint64_t sum = lease.valid() ? 1 : 0;
+  for (uint32_t p = 0; p < plane_count(view.format.pixel_format); ++p) {
+    for (uint32_t row = 0; row < plane_rows(view.format, p); ++row) {
+      const uint8_t* const start = view.data[p] + uint64_t{row} * view.stride[p];
+      sum += start[0] + start[plane_row_bytes(view.format, p) - 1];
+    }
+  }
+  return sum;
 }
 
 }  // namespace framebus::test

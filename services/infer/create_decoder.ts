@@ -10,7 +10,6 @@ import { SegmentationDecoder } from './decoder_segmentation.js';
 import { SsdDecoder } from './decoder_ssd.js';
 import { SsdOpenvinoDecoder } from './decoder_ssd_openvino.js';
 import { SsdTfDecoder } from './decoder_ssd_tf.js';
-import { UltrafaceDecoder } from './decoder_ultraface.js';
 import { YoloE2eDecoder } from './decoder_yolo_e2e.js';
 import { YoloNasDecoder } from './decoder_yolo_nas.js';
 import { Yolov5Decoder } from './decoder_yolov5.js';
@@ -47,6 +46,7 @@ export function createOwnDecoder(manifest: ModelManifest, decoder: Exclude<Decod
     case 'rtdetr-ultralytics':
       return new RtdetrUltralyticsDecoder(manifest, decoder);
     case 'ssd':
+    case 'ultraface':
       return new SsdDecoder(manifest, decoder);
     case 'ssd-tf':
       return new SsdTfDecoder(manifest, decoder);
@@ -54,8 +54,6 @@ export function createOwnDecoder(manifest: ModelManifest, decoder: Exclude<Decod
       return new SsdOpenvinoDecoder(manifest, decoder);
     case 'efficient-nms':
       return new EfficientNmsDecoder(manifest, decoder);
-    case 'ultraface':
-      return new UltrafaceDecoder(manifest, decoder);
     case 'yunet':
       return new YunetDecoder(manifest, decoder);
     case 'classification':

@@ -1,6 +1,7 @@
+import { decodeCountedBoxes } from './counted_boxes.js';
 import type { Decoder } from './decoder.js';
 import type { Findings } from './findings.js';
-import { floatsOf, INDEX_TYPES, outputOf, type OutputTensors } from './output_tensor.js';
+import { INDEX_TYPES, type OutputTensors } from './output_tensor.js';
 import { checkShapes } from './tensor_shape.js';
 import type { DecoderOptionsOf } from '../../models/decoder_options.js';
 import type { ModelManifest } from '../../models/manifest.js';
@@ -26,25 +27,7 @@ export class EfficientNmsDecoder implements Decoder {
   }
 
   decode(outputs: OutputTensors, frame: number, thresholds: Float64Array, into: Findings): void {
-    const boxes = floatsOf(outputs, this.#options.boxes).data;
-    const { data: scores, dims } = floatsOf(outputs, this.#options.scores);
-    const labels = outputOf(outputs, this.#options.labels).data;
-    const most = dims[1] ?? 0;
-    const count = Math.min(most, Number(outputOf(outputs, this.#options.count).data[frame]));
-    const { width, height } = this.#options.boxUnit === 'unit' ? this.#manifest.input : { width: 1, height: 1 };
-    const [x, y] = this.#options.boxOrder === 'yxyx' ? [1, 0] : [0, 1];
-    // What lies after the count is not written by the plugin.
-    for (let row = frame * most; row < frame * most + count; row++) {
-      const [score, index] = [scores[row] as number, Number(labels[row])];
-      if (!(score > (thresholds[index] ?? Number.NaN))) continue;
-      into.boxes.push(
-        (boxes[row * 4 + x] as number) * width,
-        (boxes[row * 4 + y] as number) * height,
-        (boxes[row * 4 + 2 + x] as number) * width,
-        (boxes[row * 4 + 2 + y] as number) * height,
-        score,
-        index,
-      );
-    }
+    const unit = this.#options.boxUnit === 'unit' ? this.#manifest.input : { width: 1, height: 1 };
+    decodeCountedBoxes(outputs, this.#options, frame, unit, thresholds, into);
   }
 }

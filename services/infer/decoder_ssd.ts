@@ -42,18 +42,23 @@ export function decodeSsd(frame: SsdFrame, thresholds: Float64Array, into: Candi
   }
 }
 
-/** SSD with its boxes already put together from the anchors: two outputs, boxes and scores. */
+type SsdOptions = DecoderOptionsOf<'ssd'> | DecoderOptionsOf<'ultraface'>;
+
+/**
+ * SSD with its boxes already put together from the anchors: two outputs, boxes and scores.
+ * UltraFace is one of two channels whose boxes are x1, y1, x2, y2; the label of channel 1 is the face's.
+ */
 export class SsdDecoder implements Decoder {
   readonly #manifest: ModelManifest;
-  readonly #options: DecoderOptionsOf<'ssd'>;
+  readonly #options: SsdOptions;
 
-  constructor(manifest: ModelManifest, options: DecoderOptionsOf<'ssd'>) {
+  constructor(manifest: ModelManifest, options: SsdOptions) {
     this.#manifest = manifest;
     this.#options = options;
   }
 
   check(outputs: OutputTensors, batch: number): void {
-    checkShapes(this.#manifest.name, 'ssd', outputs, {
+    checkShapes(this.#manifest.name, this.#options.kind, outputs, {
       [this.#options.boxes]: [batch, 'A', 4],
       [this.#options.scores]: [batch, 'A', this.#manifest.classes],
     });
@@ -68,7 +73,7 @@ export class SsdDecoder implements Decoder {
       {
         boxes: boxes.data.subarray(frame * anchors * 4, (frame + 1) * anchors * 4),
         scores: scores.data.subarray(frame * anchors * thresholds.length, (frame + 1) * anchors * thresholds.length),
-        boxOrder: this.#options.boxOrder,
+        boxOrder: this.#options.kind === 'ssd' ? this.#options.boxOrder : 'xyxy',
         width,
         height,
       },

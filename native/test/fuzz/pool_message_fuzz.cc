@@ -172,20 +172,6 @@ void HostileProducer::offer(uint64_t ticket) {
   }
 }
 
-// Every byte that a lease gives out can be read.
-uint64_t touch(const SlotLease& lease) {
-  const FrameRead read = lease.read();
-  const FrameView& view = read.view();
-  uint64_t sum = lease.valid() ? 1 : 0;
-  for (uint32_t p = 0; p < plane_count(view.format.pixel_format); ++p) {
-    for (uint32_t row = 0; row < plane_rows(view.format, p); ++row) {
-      const uint8_t* const start = view.data[p] + uint64_t{row} * view.stride[p];
-      sum += start[0] + start[plane_row_bytes(view.format, p) - 1];
-    }
-  }
-  return sum;
-}
-
 void consume() {
   static const std::array<const char*, 7> kKnown{
       "BUS_UNREACHABLE", "BUS_REFUSED",     "BUS_ADMISSION",     "BUS_EPOCH_GONE",
