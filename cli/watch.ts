@@ -55,6 +55,7 @@ async function watch(streamIds: string[], options: WatchOptions): Promise<void> 
     labels: options.class ?? [],
     minConfidence: options.minConfidence,
     onlyWithDetections: options.all !== true,
+    tensors: false,
   };
   const printer = new Printer(options, end);
   const client = openClient(DetectionServiceClient, options.address);

@@ -1,4 +1,5 @@
 import type { PoolState } from '../native/contract.js';
+import type { ServedModel } from '#proto/framebus/model/v1/served_model.js';
 import { ServiceState, type StreamStatus } from '#proto/framebus/status/v1/status.js';
 import type { Registry } from 'prom-client';
 import { loadConfig, type Config } from './config.js';
@@ -45,6 +46,8 @@ export interface Service {
   streams(): StreamStatus[];
   /** Pools of frame memory that it owns. */
   pools?(): PoolState[];
+  /** Models that it serves. */
+  models?(): ServedModel[];
   /** null when it can do its work, else why not. */
   ready(): string | null;
   /** Served next to /metrics, /healthz and /readyz. */
@@ -244,6 +247,7 @@ class Runner {
         state: this.#state,
         streams: this.#service?.streams() ?? [],
         pools: this.#service?.pools?.() ?? [],
+        models: this.#service?.models?.() ?? [],
         addresses: this.#addresses,
       }),
     );

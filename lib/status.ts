@@ -5,6 +5,7 @@ import {
   type ServiceStatus,
   type StreamStatus,
 } from '#proto/framebus/status/v1/status.js';
+import type { ServedModel } from '#proto/framebus/model/v1/served_model.js';
 import type { PoolState } from '../native/contract.js';
 import type { NatsConnection, Subscription } from 'nats';
 import { decodeStatus, encodeStatus, type Unversioned } from './messages.js';
@@ -18,6 +19,8 @@ export interface StatusParts {
   streams: StreamStatus[];
   /** Pools of frame memory that it owns. */
   pools: readonly PoolState[];
+  /** Models that it serves. */
+  models: ServedModel[];
   /** Address by purpose, for example "rtsp" → "rtsp://127.0.0.1:8554". */
   addresses: ReadonlyMap<string, string>;
 }
@@ -33,6 +36,7 @@ export function makeStatus(parts: StatusParts): Unversioned<ServiceStatus> {
     residentBytes: BigInt(process.memoryUsage.rss()),
     streams: parts.streams,
     pools: parts.pools.map(poolStatus),
+    models: parts.models,
     addresses: Object.fromEntries(parts.addresses),
     unixNs: BigInt(Date.now()) * 1_000_000n,
   };

@@ -420,6 +420,21 @@ export interface PreprocessSpec {
   scale: [number, number, number];
 }
 
+/** Part of a frame, in pixels from the top left. */
+export interface FrameRegion {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** A leased frame, or a part of one, that goes into a batch. */
+export interface PreprocessFrame {
+  leaseId: number;
+  /** Rounded outward to even pixels and cut to the frame; null: all of it. */
+  region: FrameRegion | null;
+}
+
 /** From network pixels back to frame pixels: frame = (net − offset) / scale. */
 export interface PreprocessGeometry {
   scaleX: number;
@@ -527,10 +542,11 @@ export interface Addon {
   createSource(server: BusServer, options: SourceOptions, listener: (event: SourceEvent) => void): Source;
   createBusConsumer(options: BusConsumerOptions, listener: (event: BusConsumerEvent) => void): BusConsumer;
   /**
-   * Writes leased frames (by id, any thread) into a batch tensor, frame i at i × 3 × height × width.
+   * Writes leased frames (of any thread) into a batch tensor, frame i at i × 3 × height × width.
+   * The geometry of a part leads to pixels of the whole frame, too.
    * Runs on the calling thread: call it from a worker. Throws FRAME_RELEASED.
    */
-  preprocess(leaseIds: number[], spec: PreprocessSpec, tensor: Float32Array): PreprocessGeometry[];
+  preprocess(frames: readonly PreprocessFrame[], spec: PreprocessSpec, tensor: Float32Array): PreprocessGeometry[];
   /**
    * The same for one picture that lies in memory; sizes are checked. The last row of
    * a plane may be shorter than its stride. Runs on the calling thread.

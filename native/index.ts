@@ -29,7 +29,7 @@ export const createSource: Addon['createSource'] = (server, options, listener) =
   addon().createSource(server, options, listener);
 export const createBusConsumer: Addon['createBusConsumer'] = (options, listener) =>
   addon().createBusConsumer(options, listener);
-export const preprocess: Addon['preprocess'] = (leaseIds, spec, tensor) => addon().preprocess(leaseIds, spec, tensor);
+export const preprocess: Addon['preprocess'] = (frames, spec, tensor) => addon().preprocess(frames, spec, tensor);
 export const preprocessPlanes: Addon['preprocessPlanes'] = (format, planes, spec, tensor) =>
   addon().preprocessPlanes(format, planes, spec, tensor);
 export const createOutput: Addon['createOutput'] = (options, listener) => addon().createOutput(options, listener);

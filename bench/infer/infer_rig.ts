@@ -111,7 +111,7 @@ function startService(options: InferRigOptions, streams: readonly string[], nats
       bus: { directory: path.join(folder, 'bus') },
       nats: { url: natsUrl },
       models: { directory: options.manifests, cache: options.cache },
-      infer: { http: { port: 0 }, batch: { size: batch }, threads },
+      infer: { http: { port: 0 }, grpc: { port: 0 }, batch: { size: batch }, threads },
       streams: names,
     }),
   );

@@ -54,7 +54,7 @@ export async function pipelineCpu(options: PipelineCpuOptions): Promise<Pipeline
 }
 
 function writeConfig({ clip, model, folder }: PipelineCpuOptions, natsUrl: string): string {
-  const http = { http: { port: 0 } };
+  const ports = { http: { port: 0 }, grpc: { port: 0 } };
   const config = path.join(folder, 'framebus.yaml');
   writeFileSync(
     config,
@@ -63,9 +63,9 @@ function writeConfig({ clip, model, folder }: PipelineCpuOptions, natsUrl: strin
       log: { level: 'warn' },
       bus: { directory: path.join(folder, 'bus') },
       nats: { url: natsUrl },
-      ingest: http,
-      infer: http,
-      sink: { ...http, grpc: { port: 0 }, rtsp: { port: 0 } },
+      ingest: ports,
+      infer: ports,
+      sink: { ...ports, rtsp: { port: 0 } },
       streams: { clip: { source: clip, loop: true, pace: 'fast', mode: 'lossless', model } },
     }),
   );

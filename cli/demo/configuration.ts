@@ -22,8 +22,8 @@ export function demoConfiguration(demo: DemoConfiguration): string {
     log: { level: 'warn', format: 'text' },
     bus: { directory: demo.busDirectory },
     nats: { url: demo.natsUrl },
-    ingest: { http: { host: HOST, port: 0 } },
-    infer: { http: { host: HOST, port: 0 } },
+    ingest: { http: { host: HOST, port: 0 }, grpc: { host: HOST, port: 0 } },
+    infer: { http: { host: HOST, port: 0 }, grpc: { host: HOST, port: 0 } },
     sink: {
       http: { host: HOST, port: ports.page },
       grpc: { host: HOST, port: ports.grpc },

@@ -61,7 +61,7 @@ async function misfitOf(manifest: ModelManifest, file: string): Promise<string |
   try {
     const engine = await OnnxEngine.load({ manifest, file, threads: 1, input, maxBatch: 1 });
     try {
-      const detector = await Detector.create(manifest, engine, input, () => []);
+      const detector = await Detector.create(manifest, engine, () => []);
       await detector.warmUp(1);
       return null;
     } finally {

@@ -60,7 +60,7 @@ export async function testPicture(options: PictureTestOptions): Promise<PictureT
     const engine = await OnnxEngine.load({ manifest, file: options.modelFile, threads: options.threads, input, maxBatch: 1 });
     const loadedMs = performance.now();
     try {
-      const detector = await Detector.create(manifest, engine, input, preprocess);
+      const detector = await Detector.create(manifest, engine, (frames, spec) => preprocess(frames, spec, input));
       await detector.warmUp(1);
       const warmMs = performance.now();
       const { seen, times } = await look(detector, picture, options);
@@ -84,7 +84,7 @@ async function look(
   const { labels } = manifest;
   const thresholds = classThresholds(manifest, '', { labels: [], minConfidence });
   const { width, height } = lease.format;
-  const { rows, findings, times } = await detector.detect([{ leaseId: lease.id, width, height, thresholds }]);
+  const { rows, findings, times } = await detector.detect([{ leaseId: lease.id, region: null, width, height, thresholds }]);
   const found = findings[0] ?? noFindings();
   const detections = toDetections(rows[0] ?? new Float32Array(0), labels, found.landmarks);
   const { classifications, masks } = toFrameMessages(found, labels);

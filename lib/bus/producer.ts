@@ -293,6 +293,7 @@ export class Producer implements AsyncDisposable {
         state: this.#state,
         streams: this.#all.statuses(),
         pools: this.#server.pools(),
+        models: [],
         addresses: new Map(),
       }),
     );

@@ -8,7 +8,9 @@ const DEFAULTS: unknown = schema.parse({ streams: { any: { source: '/any' } } })
 
 const PORTS = [
   ['ingest', 'http', 'port'],
+  ['ingest', 'grpc', 'port'],
   ['infer', 'http', 'port'],
+  ['infer', 'grpc', 'port'],
   ['sink', 'http', 'port'],
   ['sink', 'grpc', 'port'],
   ['sink', 'rtsp', 'port'],

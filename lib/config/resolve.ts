@@ -17,6 +17,7 @@ export interface IngestConfig {
   /** Name of the producer and of its socket. */
   readonly name: string;
   readonly http: EndpointConfig;
+  readonly grpc: EndpointConfig;
   /** How long a published frame waits for a worker, and then for sink. */
   readonly deliveryTtlMs: number;
   /** Frames of one stream that workers may hold at once. */
@@ -35,6 +36,9 @@ export interface BatchConfig {
 export interface InferConfig {
   readonly name: string;
   readonly http: EndpointConfig;
+  readonly grpc: EndpointConfig;
+  /** auto, onnxruntime, tensorrt, or the path of an engine plugin. */
+  readonly engine: string;
   readonly batch: BatchConfig;
   /** Worker threads that run the engine. */
   readonly executors: number;
@@ -78,6 +82,25 @@ export interface ReconnectConfig {
   readonly maxMs: number;
 }
 
+/** A rectangle in fractions of the frame, 0 to 1, from the top left. */
+export interface RegionConfig {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A model that looks at what the stream's own model has found. */
+export interface SecondaryConfig {
+  readonly model: string;
+  /** Labels of the detections to look at; empty: all. */
+  readonly labels: readonly string[];
+  /** Shortest side of a detection, in pixels of the frame. */
+  readonly minSize: number;
+  /** Frames to leave out after each one that is looked at. */
+  readonly interval: number;
+}
+
 /** One stream, what `defaults` says included. */
 export interface StreamConfig {
   readonly id: string;
@@ -96,6 +119,12 @@ export interface StreamConfig {
   readonly labels: readonly string[];
   /** Lowest confidence to keep; null leaves it to the model. */
   readonly minConfidence: number | null;
+  /** Lowest confidence to keep, by label; counts more than `minConfidence`. */
+  readonly thresholds: Readonly<Record<string, number>>;
+  /** What the network is shown; null: the whole frame. */
+  readonly region: RegionConfig | null;
+  /** Models that look at the detections once more, in this order. */
+  readonly secondary: readonly SecondaryConfig[];
   /** Kind of memory for the frames; auto: what the machine's decoder gives. */
   readonly memory: MemoryKind | 'auto';
   /** Frames that consumers may hold at once; the decoder's own come on top. */
@@ -130,6 +159,8 @@ export interface Config {
     readonly directory: string;
     /** Folder of fetched files. */
     readonly cache: string;
+    /** Whether a changed manifest or model file is loaded by itself. */
+    readonly watch: boolean;
   };
   /** In the order of the file. */
   readonly streams: readonly StreamConfig[];
@@ -151,11 +182,12 @@ export function resolveConfig(file: ConfigFile, directory: string, environment: 
     },
     nats: { url: natsServer(file.nats.url, environment) },
     ingest: ingestConfig(file.ingest),
-    infer: inferConfig(file.infer),
+    infer: inferConfig(file.infer, directory),
     sink: sinkConfig(file.sink),
     models: {
       directory: modelsDirectory(file.models.directory, directory),
       cache: cacheDirectory(file.models.cache, directory, environment),
+      watch: file.models.watch,
     },
     streams: Object.entries(file.streams).map(([id, stream]) =>
       streamConfig(id, stream, file.defaults, directory),
@@ -188,16 +220,19 @@ function ingestConfig(ingest: ConfigFile['ingest']): IngestConfig {
   return {
     name: ingest.name,
     http: ingest.http,
+    grpc: ingest.grpc,
     deliveryTtlMs: ingest.delivery_ttl,
     inFlight: ingest.in_flight,
     decoderThreads: ingest.decoder_threads,
   };
 }
 
-function inferConfig(infer: ConfigFile['infer']): InferConfig {
+function inferConfig(infer: ConfigFile['infer'], directory: string): InferConfig {
   return {
     name: infer.name,
     http: infer.http,
+    grpc: infer.grpc,
+    engine: infer.engine.endsWith('.so') ? resolve(directory, infer.engine) : infer.engine,
     batch: { size: infer.batch.size, maxAgeMs: infer.batch.max_age },
     executors: infer.executors,
     threads: infer.threads,
@@ -240,6 +275,9 @@ function streamConfig(
     interval: stream.interval ?? defaults.interval,
     labels: stream.labels ?? defaults.labels,
     minConfidence: stream.min_confidence === undefined ? defaults.min_confidence : stream.min_confidence,
+    thresholds: stream.thresholds ?? defaults.thresholds,
+    region: stream.region === undefined ? defaults.region : stream.region,
+    secondary: (stream.secondary ?? defaults.secondary).map(({ min_size: minSize, ...rest }) => ({ ...rest, minSize })),
     memory: stream.memory ?? defaults.memory,
     slots: stream.slots ?? defaults.slots,
     transport: stream.transport ?? defaults.transport,

@@ -40,14 +40,25 @@ const ingest = {
     })
     .default('ingest-0'),
   http: section(endpoint(9101)),
+  grpc: section(endpoint(50_053)),
   delivery_ttl: duration(10, 60 * SECOND).default(2 * SECOND),
   in_flight: integer(1, 64).default(2),
   decoder_threads: integer(0, 64).default(0),
 };
 
+const ENGINES = ['auto', 'onnxruntime', 'tensorrt'];
+
+const engine = text
+  .refine((value) => ENGINES.includes(value) || value.endsWith('.so'), {
+    error: (issue) => `must be auto, onnxruntime, tensorrt, or the path of a plugin (.so), is ${show(issue.input)}`,
+  })
+  .default('auto');
+
 const infer = {
   name: name.default('infer-0'),
   http: section(endpoint(9102)),
+  grpc: section(endpoint(50_052)),
+  engine,
   batch: section({
     size: integer(1, 256).default(4),
     max_age: duration(0, 10 * SECOND).default(10),
@@ -82,7 +93,22 @@ const sink = {
 const models = {
   directory: text.nullable().default(null),
   cache: text.nullable().default(null),
+  watch: z.boolean().default(true),
 };
+
+/** Fractions of the frame; see RegionOfInterest of proto/. */
+const region = z
+  .strictObject({ x: decimal(0, 1), y: decimal(0, 1), width: decimal(0, 1), height: decimal(0, 1) })
+  .refine(({ x, y, width, height }) => width > 0 && height > 0 && x + width <= 1.000_001 && y + height <= 1.000_001, {
+    error: (issue) => `must lie within the frame, x + width and y + height at most 1, width and height above 0, is ${show(issue.input)}`,
+  });
+
+const secondary = z.strictObject({
+  model: name,
+  labels: z.array(text).default([]),
+  min_size: integer(1, 16_384).default(16),
+  interval: integer(0, 10_000).default(0),
+});
 
 /** What `defaults` sets for all streams, and every stream may set for itself. */
 const perStream = {
@@ -91,6 +117,9 @@ const perStream = {
   interval: integer(0, 10_000),
   labels: z.array(text),
   min_confidence: decimal(0, 1).nullable(),
+  thresholds: z.record(text, decimal(0, 1)),
+  region: region.nullable(),
+  secondary: z.array(secondary),
   memory: z.enum(['auto', 'shm', 'cuda', 'cuda-ipc', 'dmabuf']),
   slots: integer(2, 256),
   transport: z.enum(['tcp', 'udp']),
@@ -106,6 +135,9 @@ const defaults = {
   interval: perStream.interval.default(0),
   labels: perStream.labels.default([]),
   min_confidence: perStream.min_confidence.default(null),
+  thresholds: perStream.thresholds.default({}),
+  region: perStream.region.default(null),
+  secondary: perStream.secondary.default([]),
   memory: perStream.memory.default('auto'),
   slots: perStream.slots.default(16),
   transport: perStream.transport.default('tcp'),
@@ -130,6 +162,9 @@ const stream = {
   interval: perStream.interval.optional(),
   labels: perStream.labels.optional(),
   min_confidence: perStream.min_confidence.optional(),
+  thresholds: perStream.thresholds.optional(),
+  region: perStream.region.optional(),
+  secondary: perStream.secondary.optional(),
   memory: perStream.memory.optional(),
   slots: perStream.slots.optional(),
   transport: perStream.transport.optional(),

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -91,36 +92,74 @@ float* tensor_argument(const Napi::CallbackInfo& info, size_t index, size_t need
   return tensor.Data();
 }
 
-std::vector<std::shared_ptr<Lease>> leases_argument(const Napi::CallbackInfo& info) {
-  if (!info[0].IsArray()) bad_argument(info.Env(), "Expected array for leaseIds");
-  const auto ids = info[0].As<Napi::Array>();
-  std::vector<std::shared_ptr<Lease>> leases;
-  leases.reserve(ids.Length());
-  for (uint32_t i = 0; i < ids.Length(); ++i) {
-    const Napi::Value id = ids.Get(i);
-    if (!id.IsNumber()) {
-      bad_argument(info.Env(), "Expected number for leaseIds[" + std::to_string(i) + "]");
-    }
-    const int64_t number = id.As<Napi::Number>().Int64Value();
-    leases.push_back(number < 1 ? nullptr : lease_table().find(static_cast<uint64_t>(number)));
-    if (leases.back() == nullptr) {
-      throw make_error(info.Env(), "FRAME_RELEASED",
-                       "lease " + std::to_string(number) +
-                           ": released already, or never given; keep the lease until its results "
-                           "are made");
-    }
+// One frame of a batch.
+struct BatchFrame {
+  std::shared_ptr<Lease> lease;
+  std::optional<FrameRegion> region;
+};
+
+std::shared_ptr<Lease> find_lease(Napi::Env env, int64_t id) {
+  std::shared_ptr<Lease> lease = id < 1 ? nullptr : lease_table().find(static_cast<uint64_t>(id));
+  if (lease == nullptr) {
+    throw make_error(env, "FRAME_RELEASED",
+                     "lease " + std::to_string(id) +
+                         ": released already, or never given; keep the lease until its results "
+                         "are made");
   }
-  return leases;
+  return lease;
+}
+
+FrameRegion region_from_js(const Fields& fields) {
+  const FrameRegion region{fields.number("x"), fields.number("y"), fields.number("width"),
+                           fields.number("height")};
+  if (!std::isfinite(region.x) || !std::isfinite(region.y)) fields.fail("x", "finite numbers");
+  if (!(region.width > 0) || !std::isfinite(region.width)) fields.fail("width", "number above 0");
+  if (!(region.height > 0) || !std::isfinite(region.height)) {
+    fields.fail("height", "number above 0");
+  }
+  return region;
+}
+
+std::vector<BatchFrame> frames_argument(const Napi::CallbackInfo& info) {
+  if (!info[0].IsArray()) bad_argument(info.Env(), "Expected array for frames");
+  const auto array = info[0].As<Napi::Array>();
+  std::vector<BatchFrame> frames;
+  frames.reserve(array.Length());
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const std::string path = "frames[" + std::to_string(i) + "]";
+    const Fields fields(array.Get(i), path);
+    const Napi::Value region = fields.value("region");
+    frames.push_back({find_lease(info.Env(), static_cast<int64_t>(fields.number("leaseId"))),
+                      region.IsNull()
+                          ? std::nullopt
+                          : std::optional(region_from_js(Fields(region, path + ".region")))});
+  }
+  return frames;
+}
+
+// Into the frame as a whole, from where the crop begins.
+PreprocessGeometry moved(PreprocessGeometry geometry, const FrameCrop& crop) {
+  geometry.offset_x -= crop.x * geometry.scale_x;
+  geometry.offset_y -= crop.y * geometry.scale_y;
+  return geometry;
+}
+
+PreprocessGeometry preprocess_frame(const BatchFrame& frame, const PreprocessSpec& spec,
+                                    float* tensor) {
+  const FrameRead read = frame.lease->read();
+  if (!frame.region) return preprocess(read.view(), spec, tensor);
+  const FrameCrop part = crop(read.view(), *frame.region);
+  return moved(preprocess(part.view, spec, tensor), part);
 }
 
 Napi::Value preprocess_leases(const Napi::CallbackInfo& info) {
-  const std::vector<std::shared_ptr<Lease>> leases = leases_argument(info);
+  const std::vector<BatchFrame> frames = frames_argument(info);
   const PreprocessSpec spec = spec_from_js(Fields(info, 1, "spec"));
-  float* const tensor = tensor_argument(info, 2, leases.size() * tensor_size(spec));
-  Napi::Array result = Napi::Array::New(info.Env(), leases.size());
-  for (uint32_t i = 0; i < leases.size(); ++i) {
+  float* const tensor = tensor_argument(info, 2, frames.size() * tensor_size(spec));
+  Napi::Array result = Napi::Array::New(info.Env(), frames.size());
+  for (uint32_t i = 0; i < frames.size(); ++i) {
     const PreprocessGeometry geometry = guarded(info.Env(), [&] {
-      return preprocess(leases[i]->read().view(), spec, tensor + i * tensor_size(spec));
+      return preprocess_frame(frames[i], spec, tensor + i * tensor_size(spec));
     });
     result.Set(i, geometry_to_js(info.Env(), geometry));
   }

@@ -1,5 +1,7 @@
 #include "frame_view.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace framebus {
@@ -27,6 +29,43 @@ std::optional<MemoryKind> memory_kind_of(std::string_view name) {
     if (name == each) return kind;
   }
   return std::nullopt;
+}
+
+namespace {
+
+struct Span {
+  uint32_t start = 0;
+  uint32_t length = 0;
+};
+
+// One axis of a crop.
+Span even_span(double start, double length, uint32_t size) {
+  const double limit = size;
+  // Not a number counts as 0.
+  const double from = start > 0 ? std::min(start, limit) : 0;
+  const double end = start + length > from ? std::min(start + length, limit) : from;
+  const uint32_t last = size > 2 ? (size - 1) / 2 * 2 : 0;  // Where the last even pair begins.
+  const uint32_t first = std::min(static_cast<uint32_t>(from) / 2 * 2, last);
+  const auto past = static_cast<uint32_t>(std::ceil(end / 2)) * 2;
+  return {first, std::min(std::max(past, first + 2), size) - first};
+}
+
+}  // namespace
+
+FrameCrop crop(const FrameView& frame, const FrameRegion& region) {
+  const Span columns = even_span(region.x, region.width, frame.format.width);
+  const Span rows = even_span(region.y, region.height, frame.format.height);
+  FrameCrop out{columns.start, rows.start, frame};
+  out.view.format.width = columns.length;
+  out.view.format.height = rows.length;
+  for (uint32_t p = 0; p < plane_count(frame.format.pixel_format); ++p) {
+    const bool halved = p > 0;
+    const bool interleaved = halved && frame.format.pixel_format == PixelFormat::kNv12;
+    const size_t left = halved && !interleaved ? columns.start / 2 : columns.start;
+    const size_t top = halved ? rows.start / 2 : rows.start;
+    out.view.data[p] = frame.data[p] + top * frame.stride[p] + left;
+  }
+  return out;
 }
 
 PlaneLayout tight_layout(const FrameFormat& format) {

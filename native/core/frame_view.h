@@ -65,6 +65,27 @@ struct FrameView {
   std::array<uint32_t, kMaxPlanes> stride{};
 };
 
+// Part of a frame, in pixels from the top left.
+struct FrameRegion {
+  double x = 0;
+  double y = 0;
+  double width = 0;
+  double height = 0;
+};
+
+// What of a frame a region covers: whole pixels, at even places so that chroma
+// stays where it is sited, cut to the frame.
+struct FrameCrop {
+  uint32_t x = 0;  // Even.
+  uint32_t y = 0;  // Even.
+  FrameView view;  // Borrows what the frame's view borrows.
+};
+
+// Rounded outward to even pixels; at least 2 x 2 where the frame has them. A
+// region beside the frame gives its nearest edge. No pixel is touched: works on
+// device addresses as well.
+FrameCrop crop(const FrameView& frame, const FrameRegion& region);
+
 // Smallest layout for a format: strides aligned to 64 bytes, planes to 64.
 PlaneLayout tight_layout(const FrameFormat& format);
 

@@ -67,7 +67,7 @@ function writeConfig(camera, url) {
   const lines = [
     'bus: { directory: /run/framebus }',
     `nats: { url: "${url}" }`,
-    'ingest: { http: { port: 0 } }',
+    'ingest: { http: { port: 0 }, grpc: { port: 0 } }',
     `streams: { camera: { source: "v4l2://${camera}", model: null, memory: dmabuf, slots: 8 } }`,
   ];
   writeFileSync('/run/framebus.yaml', `${lines.join('\n')}\n`);

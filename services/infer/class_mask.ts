@@ -1,13 +1,5 @@
-import type { PreprocessGeometry } from '../../native/contract.js';
+import type { FrameRegion, PreprocessGeometry } from '../../native/contract.js';
 import type { ClassMap } from './findings.js';
-
-/** A rectangle in pixels of the frame. */
-export interface FrameArea {
-  x: number;
-  y: number;
-  width: number;
-  height: number;
-}
 
 /** Where in a frame one class is. */
 export interface ClassMask {
@@ -17,19 +9,17 @@ export interface ClassMask {
   width: number;
   height: number;
   /** What the mask lies over; it may stand out of the frame by less than a cell. */
-  area: FrameArea;
+  area: FrameRegion;
   /** Cells, row by row from the top left: so many without the class, so many with it, and so on; the rest is without. */
   runs: number[];
   /** Number of cells with the class. */
   cells: number;
 }
 
-/** A picture's size, and how it was put into the network's. */
+/** What of a frame the network saw, and how it was put into the network's picture. */
 export interface MaskedPicture {
   geometry: PreprocessGeometry;
-  /** Frame pixels. */
-  width: number;
-  height: number;
+  shown: FrameRegion;
   /** Network pixels. */
   inputWidth: number;
   inputHeight: number;
@@ -42,9 +32,9 @@ export interface MaskedPicture {
  * @param wanted whether a class is to be reported
  */
 export function toClassMasks(map: ClassMap, picture: MaskedPicture, wanted: (classIndex: number) => boolean): ClassMask[] {
-  const { geometry } = picture;
-  const x = cut(map.width, picture.inputWidth, geometry.offsetX, geometry.scaleX, picture.width);
-  const y = cut(map.height, picture.inputHeight, geometry.offsetY, geometry.scaleY, picture.height);
+  const { geometry, shown } = picture;
+  const x = cut(map.width, picture.inputWidth, geometry.offsetX, geometry.scaleX, shown.x, shown.width);
+  const y = cut(map.height, picture.inputHeight, geometry.offsetY, geometry.scaleY, shown.y, shown.height);
   const size = { width: x.to - x.from, height: y.to - y.from };
   const area = { x: x.start, y: y.start, width: x.length, height: y.length };
   const found = new Map<number, Run>();
@@ -87,11 +77,12 @@ function cut(
   input: number,
   offset: number,
   scale: number,
-  frame: number,
+  shown: number,
+  length: number,
 ): { from: number; to: number; start: number; length: number } {
   const cell = input / cells;
   // What is thinner than a thousandth of a cell comes from rounding.
-  const from = Math.max(0, Math.floor(offset / cell + 1e-3));
-  const to = Math.max(from, Math.min(cells, Math.ceil((offset + frame * scale) / cell - 1e-3)));
+  const from = Math.max(0, Math.floor((offset + shown * scale) / cell + 1e-3));
+  const to = Math.max(from, Math.min(cells, Math.ceil((offset + (shown + length) * scale) / cell - 1e-3)));
   return { from, to, start: (from * cell - offset) / scale, length: ((to - from) * cell) / scale };
 }

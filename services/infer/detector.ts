@@ -1,4 +1,4 @@
-import type { PreprocessGeometry, PreprocessSpec } from '../../native/contract.js';
+import type { FrameRegion, PreprocessFrame, PreprocessGeometry, PreprocessSpec } from '../../native/contract.js';
 import type { ModelInput, ModelManifest } from '../../models/manifest.js';
 import { createDecoder } from './create_decoder.js';
 import type { Decoder } from './decoder.js';
@@ -14,6 +14,8 @@ export interface DetectorFrame {
   /** Size of the frame in pixels. */
   width: number;
   height: number;
+  /** The part that the network is shown; null: all of it. */
+  region: FrameRegion | null;
   /** See `classThresholds`. */
   thresholds: Float64Array;
 }
@@ -34,8 +36,8 @@ export interface BatchDetections {
   times: BatchTimes;
 }
 
-/** Writes leased frames into a batch tensor. */
-export type Preprocess = (leaseIds: number[], spec: PreprocessSpec, tensor: Float32Array) => PreprocessGeometry[];
+/** Writes leased frames into the input that the engine reads. */
+export type Preprocess = (frames: readonly PreprocessFrame[], spec: PreprocessSpec) => PreprocessGeometry[];
 
 /** What the native addon needs to know of a model's input. */
 export function preprocessSpec(input: ModelInput): PreprocessSpec {
@@ -50,25 +52,19 @@ export class Detector {
   readonly #decoder: Decoder;
   readonly #preprocess: Preprocess;
   readonly #spec: PreprocessSpec;
-  readonly #input: Float32Array;
   readonly #found = new Findings();
 
-  private constructor(manifest: ModelManifest, decoder: Decoder, engine: Engine, input: Float32Array, preprocess: Preprocess) {
+  private constructor(manifest: ModelManifest, decoder: Decoder, engine: Engine, preprocess: Preprocess) {
     this.#manifest = manifest;
     this.#engine = engine;
     this.#decoder = decoder;
     this.#preprocess = preprocess;
     this.#spec = preprocessSpec(manifest.input);
-    this.#input = input;
   }
 
-  /**
-   * Loads the decoder that the manifest declares. @throws MODEL_DECODER
-   *
-   * @param input the batch tensor that the engine reads
-   */
-  static async create(manifest: ModelManifest, engine: Engine, input: Float32Array, preprocess: Preprocess): Promise<Detector> {
-    return new Detector(manifest, await createDecoder(manifest), engine, input, preprocess);
+  /** Loads the decoder that the manifest declares. @throws MODEL_DECODER */
+  static async create(manifest: ModelManifest, engine: Engine, preprocess: Preprocess): Promise<Detector> {
+    return new Detector(manifest, await createDecoder(manifest), engine, preprocess);
   }
 
   /**
@@ -93,7 +89,7 @@ export class Detector {
 
   async detect(frames: readonly DetectorFrame[]): Promise<BatchDetections> {
     const startedNs = process.hrtime.bigint();
-    const geometries = this.#preprocess(frames.map((frame) => frame.leaseId), this.#spec, this.#input);
+    const geometries = this.#preprocess(frames, this.#spec);
     const preprocessedNs = process.hrtime.bigint();
     const outputs = await this.#run(frames.length);
     const inferredNs = process.hrtime.bigint();

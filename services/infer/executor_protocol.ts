@@ -1,4 +1,5 @@
 import type { ModelManifest } from '../../models/manifest.js';
+import type { FrameRegion } from '../../native/contract.js';
 import type { BatchTimes } from './detector.js';
 import type { FrameFindings } from './frame_findings.js';
 
@@ -20,6 +21,8 @@ export interface ExecutorFrame {
   leaseId: number;
   width: number;
   height: number;
+  /** The part to look at; null: all of it. */
+  region: FrameRegion | null;
   /** Index into `filters`. */
   filter: number;
 }

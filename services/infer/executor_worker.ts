@@ -21,7 +21,7 @@ async function load(): Promise<{ detector: Detector; engine: OnnxEngine } | null
     const pictures = manifest.batch === 'dynamic' ? maxBatch : manifest.batch;
     const input = new Float32Array(pictures * 3 * width * height);
     const engine = await OnnxEngine.load({ manifest, file: modelFile, threads, input, maxBatch });
-    const detector = await Detector.create(manifest, engine, input, preprocess);
+    const detector = await Detector.create(manifest, engine, (frames, spec) => preprocess(frames, spec, input));
     const batchMs = await detector.warmUp(maxBatch);
     reply({ type: 'ready', engine: engine.description, loadMs: performance.now() - startedMs, batchMs });
     return { detector, engine };
@@ -35,10 +35,10 @@ async function load(): Promise<{ detector: Detector; engine: OnnxEngine } | null
 async function runBatch(detector: Detector, { id, frames }: Extract<ExecutorRequest, { type: 'batch' }>): Promise<void> {
   try {
     const { rows, findings, times } = await detector.detect(
-      frames.map(({ leaseId, width, height, filter }) => {
+      frames.map(({ leaseId, width, height, region, filter }) => {
         const thresholds = data.filters[filter];
         if (thresholds === undefined) throw new RangeError(`there is no filter ${filter}`);
-        return { leaseId, width, height, thresholds };
+        return { leaseId, width, height, region, thresholds };
       }),
     );
     const tensors = findings.flatMap((one) => one.tensors.map(({ bytes }) => bytes.buffer as ArrayBuffer));

@@ -1,5 +1,5 @@
 import type { ModelManifest } from '../../models/manifest.js';
-import type { PreprocessGeometry } from '../../native/contract.js';
+import type { FrameRegion, PreprocessGeometry } from '../../native/contract.js';
 import { toClassMasks, type ClassMask } from './class_mask.js';
 import type { ClassScore, Findings, RawTensor } from './findings.js';
 import { toFrameBoxes, toFrameLandmarks } from './frame_boxes.js';
@@ -21,6 +21,8 @@ export interface PreprocessedFrame {
   /** Pixels of the frame. */
   width: number;
   height: number;
+  /** The part that the network saw; null: all of it. */
+  region: FrameRegion | null;
   /** See `Decoder.decode`. */
   thresholds: Float64Array;
 }
@@ -34,14 +36,15 @@ export function toFrameFindings(
   manifest: ModelManifest,
   frame: PreprocessedFrame,
 ): { rows: Float32Array; findings: FrameFindings } {
-  const { geometry, width, height, thresholds } = frame;
+  const { geometry, width, height, region, thresholds } = frame;
+  const shown = region ?? { x: 0, y: 0, width, height };
   const kept = nonMaximumSuppression(found.boxes, manifest.nms, manifest.topK);
-  const picture = { geometry, width, height, inputWidth: manifest.input.width, inputHeight: manifest.input.height };
+  const picture = { geometry, shown, inputWidth: manifest.input.width, inputHeight: manifest.input.height };
   const wanted = (classIndex: number): boolean => (thresholds[classIndex] ?? Number.POSITIVE_INFINITY) < Number.POSITIVE_INFINITY;
   return {
-    rows: toFrameBoxes(found.boxes, kept, geometry, width, height),
+    rows: toFrameBoxes(found.boxes, kept, geometry, shown),
     findings: {
-      landmarks: toFrameLandmarks(found.boxes, kept, geometry, width, height),
+      landmarks: toFrameLandmarks(found.boxes, kept, geometry, shown),
       classes: best(found.classes, manifest.topK, (classIndex) => thresholds[classIndex] ?? Number.NaN),
       masks: found.map === null ? [] : toClassMasks(found.map, picture, wanted),
       // Copied, because the outputs are the engine's.

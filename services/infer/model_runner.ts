@@ -179,6 +179,7 @@ export class ModelRunner {
           leaseId: lease.id,
           width: lease.format.width,
           height: lease.format.height,
+          region: null,
           filter: this.#options.filterOf(frame.streamId),
         })),
       );

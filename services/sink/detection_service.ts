@@ -16,7 +16,7 @@ export function recordFilter(
   request: SubscribeRequest,
   streams: Pick<Streams, 'require'>,
 ): RecordFilter {
-  const { streamIds, labels, minConfidence, onlyWithDetections } = request;
+  const { streamIds, labels, minConfidence, onlyWithDetections, tensors } = request;
   if (!(minConfidence >= 0 && minConfidence <= 1)) {
     throw new FramebusError('OPTION_INVALID', `min_confidence: ${minConfidence} is not within 0 to 1`);
   }
@@ -26,6 +26,7 @@ export function recordFilter(
     labels: new Set(labels),
     minConfidence,
     onlyWithDetections,
+    tensors,
   };
 }
 

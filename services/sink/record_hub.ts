@@ -8,6 +8,8 @@ export interface RecordFilter {
   /** 0 to 1. */
   minConfidence: number;
   onlyWithDetections: boolean;
+  /** Whether outputs of raw models are wanted. */
+  tensors: boolean;
 }
 
 /** The record as the filter lets it through, or null when it does not. */
@@ -19,7 +21,9 @@ export function filterRecord(record: DetectionRecord, filter: RecordFilter): Det
       (filter.labels.size === 0 || filter.labels.has(detection.label)),
   );
   if (filter.onlyWithDetections && detections.length === 0) return null;
-  return detections.length === record.detections.length ? record : { ...record, detections };
+  const tensors = filter.tensors ? record.tensors : [];
+  const whole = detections.length === record.detections.length && tensors.length === record.tensors.length;
+  return whole ? record : { ...record, detections, tensors };
 }
 
 /** Where a subscriber's records go. */

@@ -29,6 +29,7 @@ async function subscribe(pipeline: Pipeline): Promise<DetectionRecord[]> {
     labels: ['person'],
     minConfidence: 0,
     onlyWithDetections: false,
+    tensors: false,
   });
   call.on('data', ({ record, dropped }: { record?: DetectionRecord; dropped: bigint }) => {
     expect(dropped).toBe(0n);

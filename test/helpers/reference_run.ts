@@ -74,9 +74,9 @@ export class ReferenceDetector {
     const engine = await OnnxEngine.load({ manifest, file: options.modelFile, threads: options.threads ?? 2, input, maxBatch: 1 });
     const filter = { labels: options.labels ?? [], minConfidence: options.minConfidence ?? null };
     const shown: { picture: RgbPicture | null } = { picture: null };
-    const detector = await Detector.create(manifest, engine, input, (_, spec, tensor) => {
+    const detector = await Detector.create(manifest, engine, (_, spec) => {
       if (shown.picture === null) throw new Error('there is no picture');
-      return [plainPreprocess(shown.picture, spec, tensor)];
+      return [plainPreprocess(shown.picture, spec, input)];
     });
     return new ReferenceDetector(manifest, engine, detector, shown, classThresholds(manifest, 'reference', filter));
   }
@@ -84,7 +84,7 @@ export class ReferenceDetector {
   async detect(picture: RgbPicture): Promise<ReferenceDetection[]> {
     this.#shown.picture = picture;
     const { width, height } = picture;
-    const { rows } = await this.#detector.detect([{ leaseId: 0, width, height, thresholds: this.#thresholds }]);
+    const { rows } = await this.#detector.detect([{ leaseId: 0, region: null, width, height, thresholds: this.#thresholds }]);
     return toReferenceDetections(rows[0] ?? new Float32Array(0), this.#manifest.labels);
   }
 

@@ -264,6 +264,7 @@ export function subscribe(address: string, request: Partial<SubscribeRequest> = 
     labels: [],
     minConfidence: 0,
     onlyWithDetections: false,
+    tensors: false,
     ...request,
   });
   const responses: SubscribeResponse[] = [];

@@ -61,12 +61,12 @@ async function meanAveragePrecision(manifest: ModelManifest, file: string): Prom
   const input = new Float32Array(3 * width * height);
   const engine = await OnnxEngine.load({ manifest, file, threads: 2, input, maxBatch: 1 });
   let planes: ReturnType<typeof planesOf> = [];
-  const detector = await Detector.create(manifest, engine, input, (_, spec, tensor) => [preprocessPlanes(FORMAT, planes, spec, tensor)]);
+  const detector = await Detector.create(manifest, engine, (_, spec) => [preprocessPlanes(FORMAT, planes, spec, input)]);
   const thresholds = classThresholds(manifest, 'photos', { labels: [], minConfidence: MIN_CONFIDENCE });
   const found: PhotoDetection[] = [];
   for (const photo of truth.keys()) {
     planes = planesOf(photo);
-    const { rows } = await detector.detect([{ leaseId: 0, width: FORMAT.width, height: FORMAT.height, thresholds }]);
+    const { rows } = await detector.detect([{ leaseId: 0, region: null, width: FORMAT.width, height: FORMAT.height, thresholds }]);
     for (const detection of toReferenceDetections(rows[0] ?? new Float32Array(0), manifest.labels)) {
       found.push({ ...detection, photo, label: VOC[detection.label] ?? detection.label });
     }

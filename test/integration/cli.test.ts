@@ -99,7 +99,7 @@ describe('framebus watch', () => {
     expect(out).toContain('gate #0 person 90 % (1,2 3×4)');
     expect(err).toBe('7 records were dropped: this terminal reads too slowly\n');
     expect(requests).toEqual([
-      { streamIds: ['gate'], labels: ['person', 'car'], minConfidence: 0.25, onlyWithDetections: true },
+      { streamIds: ['gate'], labels: ['person', 'car'], minConfidence: 0.25, onlyWithDetections: true, tensors: false },
     ]);
   });
 

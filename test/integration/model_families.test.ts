@@ -40,10 +40,10 @@ async function serviceRun(manifest: ModelManifest, file: string, { format, plane
   const input = new Float32Array(3 * width * height);
   const engine = await OnnxEngine.load({ manifest, file, threads: 2, input, maxBatch: 1 });
   onTestFinished(() => engine.close());
-  const detector = await Detector.create(manifest, engine, input, (_, spec, tensor) => [preprocessPlanes(format, planes, spec, tensor)]);
+  const detector = await Detector.create(manifest, engine, (_, spec) => [preprocessPlanes(format, planes, spec, input)]);
   await detector.warmUp(1);
   const thresholds = classThresholds(manifest, 'photo', { labels: [], minConfidence: null });
-  const { rows, findings } = await detector.detect([{ leaseId: 0, width: format.width, height: format.height, thresholds }]);
+  const { rows, findings } = await detector.detect([{ leaseId: 0, region: null, width: format.width, height: format.height, thresholds }]);
   const [first] = findings;
   if (first === undefined) throw new Error('there is no frame');
   return { detections: toDetections(rows[0] ?? new Float32Array(0), manifest.labels, first.landmarks), findings: first };

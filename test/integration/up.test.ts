@@ -17,8 +17,8 @@ function configuration(bus: string, change: Record<string, unknown> = {}): strin
     new Document({
       log: { format: 'text' },
       bus: { directory: bus },
-      ingest: { http: FREE },
-      infer: { http: FREE },
+      ingest: { http: FREE, grpc: FREE },
+      infer: { http: FREE, grpc: FREE },
       sink: { http: FREE, grpc: FREE, rtsp: FREE },
       streams: { gate: { source: SAMPLE_CLIP, loop: true } },
       ...change,

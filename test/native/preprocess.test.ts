@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { FrameFormat, FrameLease, PreprocessSpec, ProducerPool } from '../../native/contract.js';
+import type { FrameFormat, FrameLease, FrameRegion, PreprocessFrame, PreprocessSpec, ProducerPool } from '../../native/contract.js';
 import {
   createBusConsumer,
   createBusServer,
@@ -275,6 +275,8 @@ async function withLeases(
   }
 }
 
+const whole = (leases: readonly FrameLease[]): PreprocessFrame[] => leases.map(({ id }) => ({ leaseId: id, region: null }));
+
 describe('preprocess', () => {
   it('writes leased frames of different sizes into one batch', async () => {
     const formats = [format(65, 39), format(48, 80, { pixelFormat: 'I420', matrix: 'bt709', range: 'full' })];
@@ -282,7 +284,7 @@ describe('preprocess', () => {
       const net = spec(24, 20, { resize: 'letterbox', scale: [1 / 255, 1 / 255, 1 / 255] });
       const size = 3 * net.width * net.height;
       const batch = new Float32Array(2 * size).fill(NaN);
-      const geometry = preprocess(leases.map((lease) => lease.id), net, batch);
+      const geometry = preprocess(whole(leases), net, batch);
       expect(geometry).toHaveLength(2);
       formats.forEach((frame, index) => {
         const part = batch.subarray(index * size, (index + 1) * size);
@@ -290,15 +292,62 @@ describe('preprocess', () => {
         const r = Math.min(net.width / frame.width, net.height / frame.height);
         expect(geometry[index]?.scaleX).toBe(r);
       });
-      expect(codeOf(() => preprocess(leases.map((lease) => lease.id), net, batch.subarray(1)))).toBe('BAD_ARGUMENT');
+      expect(codeOf(() => preprocess(whole(leases), net, batch.subarray(1)))).toBe('BAD_ARGUMENT');
       leases[1]?.release();
-      expect(codeOf(() => preprocess(leases.map((lease) => lease.id), net, batch))).toBe('FRAME_RELEASED');
+      expect(codeOf(() => preprocess(whole(leases), net, batch))).toBe('FRAME_RELEASED');
       leases[0]?.release();
     });
   });
 
   it('refuses leases that are gone', () => {
-    expect(codeOf(() => preprocess([4_000_000_000], spec(2, 2), new Float32Array(12)))).toBe('FRAME_RELEASED');
-    expect(codeOf(() => preprocess([0], spec(2, 2), new Float32Array(12)))).toBe('FRAME_RELEASED');
+    expect(codeOf(() => preprocess([{ leaseId: 4_000_000_000, region: null }], spec(2, 2), new Float32Array(12)))).toBe('FRAME_RELEASED');
+    expect(codeOf(() => preprocess([{ leaseId: 0, region: null }], spec(2, 2), new Float32Array(12)))).toBe('FRAME_RELEASED');
+  });
+
+  it('takes a part of a frame, outward to even pixels, and maps back to the whole', async () => {
+    const formats = [format(65, 39), format(48, 80, { pixelFormat: 'I420' })];
+    const parts: [FrameRegion, [x: number, y: number, width: number, height: number]][] = [
+      [{ x: 3.2, y: 5, width: 20, height: 11 }, [2, 4, 22, 12]],
+      [{ x: 30, y: 20, width: 100, height: 100 }, [30, 20, 35, 19]],
+      [{ x: -5, y: -5, width: 6, height: 6 }, [0, 0, 2, 2]],
+      [{ x: 500, y: 500, width: 1, height: 1 }, [64, 38, 1, 1]],
+    ];
+    await withLeases(formats, (leases, planes) => {
+      const net = spec(16, 12, { resize: 'letterbox', anchor: 'center' });
+      const batch = new Float32Array(3 * 16 * 12);
+      const expected = new Float32Array(batch.length);
+      for (const [region, [x, y, width, height]] of parts) {
+        const [geometry] = preprocess([{ leaseId: leases[0]?.id ?? 0, region }], net, batch);
+        const [luma, chroma] = planes[0] ?? [];
+        if (!luma || !chroma || !geometry) throw new Error('NV12 has two planes');
+        const cut = [luma.data.subarray(y * luma.stride + x), chroma.data.subarray((y / 2) * chroma.stride + x)];
+        const inCrop = preprocessPlanes(
+          { ...format(65, 39), width, height },
+          [{ data: cut[0] ?? luma.data, stride: luma.stride }, { data: cut[1] ?? chroma.data, stride: chroma.stride }],
+          net,
+          expected,
+        );
+        expect(batch).toEqual(expected);
+        expect((0 - geometry.offsetX) / geometry.scaleX).toBeCloseTo((0 - inCrop.offsetX) / inCrop.scaleX + x, 9);
+        expect((0 - geometry.offsetY) / geometry.scaleY).toBeCloseTo((0 - inCrop.offsetY) / inCrop.scaleY + y, 9);
+      }
+      const [y, u, v] = planes[1] ?? [];
+      if (!y || !u || !v) throw new Error('I420 has three planes');
+      preprocess([{ leaseId: leases[1]?.id ?? 0, region: { x: 10, y: 20, width: 20, height: 30 } }], net, batch);
+      preprocessPlanes(
+        { ...format(20, 30), pixelFormat: 'I420' },
+        [
+          { data: y.data.subarray(20 * y.stride + 10), stride: y.stride },
+          { data: u.data.subarray(10 * u.stride + 5), stride: u.stride },
+          { data: v.data.subarray(10 * v.stride + 5), stride: v.stride },
+        ],
+        net,
+        expected,
+      );
+      expect(batch).toEqual(expected);
+      const wrong = { x: 0, y: 0, width: 0, height: 1 };
+      expect(codeOf(() => preprocess([{ leaseId: leases[0]?.id ?? 0, region: wrong }], net, batch))).toBe('BAD_ARGUMENT');
+      for (const lease of leases) lease.release();
+    });
   });
 });

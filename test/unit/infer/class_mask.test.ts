@@ -19,7 +19,7 @@ describe('toClassMasks', () => {
       2, 2, 0, 0,
       0, 0, 1, 0,
     );
-    const masks = toClassMasks({ width: 4, height: 3, classes }, { geometry: SAME, width: 4, height: 3, inputWidth: 4, inputHeight: 3 }, wanted);
+    const masks = toClassMasks({ width: 4, height: 3, classes }, { geometry: SAME, shown: { x: 0, y: 0, width: 4, height: 3 }, inputWidth: 4, inputHeight: 3 }, wanted);
     const area = { x: 0, y: 0, width: 4, height: 3 };
     expect(masks).toEqual([
       { classIndex: 1, width: 4, height: 3, area, runs: [0, 2, 8, 1], cells: 3 },
@@ -31,7 +31,7 @@ describe('toClassMasks', () => {
     const random = randomNumbers(7);
     const [width, height] = [23, 17];
     const classes = Int32Array.from({ length: width * height }, () => Math.floor(random() * 4) - 1);
-    const picture = { geometry: SAME, width, height, inputWidth: width, inputHeight: height };
+    const picture = { geometry: SAME, shown: { x: 0, y: 0, width, height }, inputWidth: width, inputHeight: height };
     const masks = toClassMasks({ width, height, classes }, picture, (classIndex) => classIndex >= 0 && classIndex !== 2);
     expect(masks.map(({ classIndex }) => classIndex)).toEqual([0, 1]);
     for (const mask of masks) {
@@ -45,7 +45,7 @@ describe('toClassMasks', () => {
     // A frame of 200 × 100 in the middle of 16 × 16: 16 × 8, four rows of padding above. The map has cells of 2 × 2.
     const geometry = { scaleX: 0.08, scaleY: 0.08, offsetX: 0, offsetY: 4 };
     const classes = new Uint8Array(64).fill(1, 0, 16).fill(2, 16, 24).fill(3, 48);
-    const masks = toClassMasks({ width: 8, height: 8, classes }, { geometry, width: 200, height: 100, inputWidth: 16, inputHeight: 16 }, wanted);
+    const masks = toClassMasks({ width: 8, height: 8, classes }, { geometry, shown: { x: 0, y: 0, width: 200, height: 100 }, inputWidth: 16, inputHeight: 16 }, wanted);
     expect(masks).toEqual([
       { classIndex: 2, width: 8, height: 4, area: { x: 0, y: 0, width: 200, height: 100 }, runs: [0, 8], cells: 8 },
     ]);
@@ -55,7 +55,7 @@ describe('toClassMasks', () => {
     // The picture begins one network pixel into a cell of four.
     const geometry = { scaleX: 1, scaleY: 1, offsetX: 0, offsetY: 1 };
     const classes = new Uint8Array(4).fill(1);
-    const [mask] = toClassMasks({ width: 2, height: 2, classes }, { geometry, width: 8, height: 6, inputWidth: 8, inputHeight: 8 }, wanted);
+    const [mask] = toClassMasks({ width: 2, height: 2, classes }, { geometry, shown: { x: 0, y: 0, width: 8, height: 6 }, inputWidth: 8, inputHeight: 8 }, wanted);
     expect(mask?.area).toEqual({ x: 0, y: -1, width: 8, height: 8 });
   });
 });

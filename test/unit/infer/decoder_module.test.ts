@@ -86,7 +86,7 @@ describe('a decoder of one’s own', () => {
   it('that fails on pictures is found out when the model is loaded', async () => {
     const manifest = manifestWith(decoding('throw new Error("not implemented")'));
     const engine = { description: '', run: () => Promise.resolve(outputs), close: () => Promise.resolve() };
-    const detector = await Detector.create(manifest, engine, new Float32Array(0), () => []);
+    const detector = await Detector.create(manifest, engine, () => []);
     await expect(detector.warmUp(1)).rejects.toMatchObject({ code: 'MODEL_DECODER', message: expect.stringContaining('decode: not implemented') as string });
   });
 });
@@ -103,14 +103,14 @@ describe('examples/decoder', () => {
     onTestFinished(() => engine.close());
     // A frame of 640 × 480: twice the network's picture. Frame 1 has light in cell (3, 2) of 16 × 16 pixels.
     const geometry = { scaleX: 0.5, scaleY: 0.5, offsetX: 0, offsetY: 0 };
-    const detector = await Detector.create(manifest, engine, input, () => {
+    const detector = await Detector.create(manifest, engine, () => {
       for (let channel = 3; channel < 6; channel++) {
         for (let y = 32; y < 48; y++) input.fill(1, (channel * height + y) * width + 48, (channel * height + y) * width + 64);
       }
       return [geometry, geometry];
     });
     await detector.warmUp(2);
-    const frame = { leaseId: 1, width: 640, height: 480, thresholds: Float64Array.of(0.8) };
+    const frame = { leaseId: 1, region: null, width: 640, height: 480, thresholds: Float64Array.of(0.8) };
     const { rows } = await detector.detect([frame, frame]);
     expect(rows.map((row) => [...row].map((value) => Number(value.toFixed(3))))).toEqual([[], [96, 64, 32, 32, 1, 0]]);
   });

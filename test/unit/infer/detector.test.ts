@@ -11,7 +11,7 @@ const engineOf = (outputs: OutputTensors) => ({ description: '', run: () => Prom
 
 /** A frame of 320 × 160: ten times the network's picture. */
 const geometry = { scaleX: 0.1, scaleY: 0.1, offsetX: 0, offsetY: 0 };
-const frameOf = (...thresholds: number[]): DetectorFrame => ({ leaseId: 1, width: 320, height: 160, thresholds: Float64Array.from(thresholds) });
+const frameOf = (...thresholds: number[]): DetectorFrame => ({ leaseId: 1, region: null, width: 320, height: 160, thresholds: Float64Array.from(thresholds) });
 
 describe('Detector', () => {
   it('decodes outputs of float16', async () => {
@@ -19,7 +19,7 @@ describe('Detector', () => {
     toHalf(Float32Array.of(1, 2, 3, 4, 0.75, 0), data);
     const manifest = decoderManifest({ decoder: { kind: 'yolo-e2e', output: 'o' }, labels: { 0: 'cat' } });
     const engine = engineOf({ o: { type: 'float16', dims: [1, 1, 6], data } });
-    const detector = await Detector.create(manifest, engine, new Float32Array(0), () => [geometry]);
+    const detector = await Detector.create(manifest, engine, () => [geometry]);
     await detector.warmUp(1);
     const { rows } = await detector.detect([frameOf(0.5)]);
     expect([...(rows[0] ?? [])]).toEqual([10, 20, 20, 20, 0.75, 0]);
@@ -28,14 +28,14 @@ describe('Detector', () => {
   it('hands float16 on as it is', async () => {
     const manifest = decoderManifest({ task: 'raw', decoder: { kind: 'raw' } });
     const engine = engineOf({ o: { type: 'float16', dims: [1, 2], data: Uint16Array.of(0x3c00, 0x4000) } });
-    const detector = await Detector.create(manifest, engine, new Float32Array(0), () => [geometry]);
+    const detector = await Detector.create(manifest, engine, () => [geometry]);
     const { findings } = await detector.detect([frameOf()]);
     expect(findings[0]?.tensors).toEqual([{ name: 'o', type: 'float16', dims: [2], bytes: Uint8Array.of(0, 0x3c, 0, 0x40) }]);
   });
 
   it('refuses outputs that do not fit for any size of a batch', async () => {
     const manifest = decoderManifest({ decoder: { kind: 'yolo-e2e', output: 'o' }, labels: { 0: 'cat' } });
-    const detector = await Detector.create(manifest, engineOf({ o: empty([1, 0, 6]) }), new Float32Array(0), () => []);
+    const detector = await Detector.create(manifest, engineOf({ o: empty([1, 0, 6]) }), () => []);
     await expect(detector.warmUp(1)).resolves.toBeInstanceOf(Map);
     await expect(detector.warmUp(2)).rejects.toMatchObject({ code: 'MODEL_SHAPE', message: expect.stringContaining('expects [2, K, 6]') as string });
   });
@@ -55,7 +55,7 @@ describe('Detector', () => {
     const input = new Float32Array(3 * 16 * 32);
     const engine = await OnnxEngine.load({ manifest, file: tempFile('m.onnx', graph.finish('test')), threads: 1, input, maxBatch: 1 });
     onTestFinished(() => engine.close());
-    const detector = await Detector.create(manifest, engine, input, () => [geometry]);
+    const detector = await Detector.create(manifest, engine, () => [geometry]);
     await detector.warmUp(1);
     const { rows } = await detector.detect([frameOf(Infinity, Infinity, 0.5)]);
     expect([...(rows[0] ?? [])]).toEqual([0, 0, 160, 160, 0.75, 2]);

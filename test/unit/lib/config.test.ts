@@ -34,6 +34,9 @@ describe('a right file', () => {
         interval: 0,
         labels: [],
         minConfidence: null,
+        thresholds: {},
+        region: null,
+        secondary: [],
         memory: 'auto',
         slots: 16,
         transport: 'tcp',
@@ -44,6 +47,7 @@ describe('a right file', () => {
     expect(config.ingest).toEqual({
       name: 'ingest-0',
       http: { host: '127.0.0.1', port: 9101 },
+      grpc: { host: '127.0.0.1', port: 50053 },
       deliveryTtlMs: 2_000,
       inFlight: 2,
       decoderThreads: 0,
@@ -88,7 +92,7 @@ streams:
 
   test('paths are taken from the folder of the file', () => {
     const config = parse('models: {directory: m, cache: c}\nbus: {directory: b}\nstreams: {a: {source: clips/a b.mp4}}');
-    expect(config.models).toEqual({ directory: '/etc/m', cache: '/etc/c' });
+    expect(config.models).toEqual({ directory: '/etc/m', cache: '/etc/c', watch: true });
     expect(config.bus.directory).toBe('/etc/b');
     expect(config.streams[0]?.source).toBe('file:///etc/clips/a%20b.mp4');
   });

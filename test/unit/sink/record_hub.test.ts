@@ -8,6 +8,7 @@ const ALL: RecordFilter = {
   labels: new Set(),
   minConfidence: 0,
   onlyWithDetections: false,
+  tensors: false,
 };
 
 const record = (seq: number, labels: [string, number][] = [], streamId = 'gate') =>
@@ -44,6 +45,13 @@ describe('filterRecord', () => {
     const kept = filterRecord(r, { ...ALL, labels: new Set(['person']), minConfidence: 0.5 });
     expect(kept?.detections.map((d) => [d.label, d.confidence])).toEqual([['person', 0.9]]);
     expect(r.detections).toHaveLength(3);
+  });
+
+  it('leaves tensors out unless they are asked for', () => {
+    const r = DetectionRecord.fromPartial({ streamId: 'gate', tensors: [{ name: 'scores', data: Buffer.of(1) }] });
+    expect(filterRecord(r, ALL)?.tensors).toEqual([]);
+    expect(filterRecord(r, { ...ALL, tensors: true })).toBe(r);
+    expect(r.tensors).toHaveLength(1);
   });
 
   it('keeps records without detections unless asked not to', () => {
