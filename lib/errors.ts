@@ -332,6 +332,30 @@ export const ERRORS = {
     retryable: false,
     remedy: 'Correct the decoder module that the message names; examples/decoder has one that works.',
   },
+  MODEL_NOT_READY: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.temporary,
+    retryable: true,
+    remedy: 'Wait until it is loaded; the log of infer shows how it stands.',
+  },
+  MODEL_BUSY: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    exit: EXIT.temporary,
+    retryable: true,
+    remedy: 'Try again after a moment, or send fewer requests at once; video goes first.',
+  },
+  TENSOR_INVALID: {
+    grpc: 'INVALID_ARGUMENT',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'Send what ModelMetadata shows of the model.',
+  },
+  RPC_UNSUPPORTED: {
+    grpc: 'UNIMPLEMENTED',
+    exit: EXIT.usage,
+    retryable: false,
+    remedy: 'Use another method; docs/kserve.md shows what is there.',
+  },
   ENGINE_MISSING: {
     grpc: 'FAILED_PRECONDITION',
     exit: EXIT.unavailable,

@@ -31,16 +31,27 @@ export function toGrpcError(error: unknown): StatusObject & Error {
   return Object.assign(new Error(details), { code: status[ERRORS[known.code].grpc], details, metadata });
 }
 
+export interface RpcServerOptions {
+  /** Largest message that a client may send; 4 MiB unless given, as gRPC has it everywhere. */
+  maxRequestBytes?: number;
+}
+
+const MAX_REQUEST_BYTES = 4 * 1024 * 1024;
+
 /** A gRPC server with health checks and reflection. */
 export class RpcServer {
   readonly #address: ListenAddress;
-  readonly #server = new Server({ 'grpc.max_concurrent_streams': 1_000 });
+  readonly #server: Server;
   readonly #health = new HealthImplementation({ '': 'NOT_SERVING' });
   readonly #services: string[] = [];
   #closed: Promise<void> | undefined;
 
-  constructor(address: ListenAddress) {
+  constructor(address: ListenAddress, { maxRequestBytes = MAX_REQUEST_BYTES }: RpcServerOptions = {}) {
     this.#address = address;
+    this.#server = new Server({
+      'grpc.max_concurrent_streams': 1_000,
+      'grpc.max_receive_message_length': maxRequestBytes,
+    });
     this.#health.addToServer(this.#server);
     reflection().addToServer(this.#server);
   }
