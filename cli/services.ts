@@ -23,6 +23,7 @@ interface ServiceCommandOptions {
   config: string;
   name?: string;
   httpPort?: string;
+  grpcPort?: string;
 }
 
 /** Adds `framebus ingest`, `framebus infer` and `framebus sink`. */
@@ -34,6 +35,7 @@ export function registerServices(program: Command): void {
       .option('-c, --config <file>', 'configuration', 'framebus.yaml')
       .option('--name <name>', `name of this instance (default: ${kind}.name of the configuration)`)
       .option('--http-port <port>', `port of /metrics and health (default: ${kind}.http.port)`)
+      .option('--grpc-port <port>', `port of the gRPC services (default: ${kind}.grpc.port)`)
       .addHelpText('after', examples(kind))
       .action(async (options: ServiceCommandOptions) => {
         process.exitCode = await run(kind, options);
@@ -44,15 +46,16 @@ export function registerServices(program: Command): void {
 function examples(kind: ServiceKind): string {
   const second =
     kind === 'infer'
-      ? '\n  framebus infer -c framebus.yaml --name infer-1 --http-port 0    a second worker'
+      ? '\n  framebus infer -c framebus.yaml    the same once more: a second worker, under a name and on ports that are free'
       : '';
   return `\nExamples:\n  framebus ${kind} -c framebus.yaml${second}`;
 }
 
-function run(kind: ServiceKind, { config, name, httpPort }: ServiceCommandOptions): Promise<number> {
+function run(kind: ServiceKind, { config, name, httpPort, grpcPort }: ServiceCommandOptions): Promise<number> {
   const argv = ['--config', config];
   if (name !== undefined) argv.push('--name', name);
   if (httpPort !== undefined) argv.push('--http-port', httpPort);
+  if (grpcPort !== undefined) argv.push('--grpc-port', grpcPort);
   const start: StartService = async (context) => (await STARTS[kind]())(context);
   return runService(kind, start, { argv });
 }

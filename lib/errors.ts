@@ -121,6 +121,12 @@ export const ERRORS = {
     retryable: true,
     remedy: 'Stop the program that has the port, or choose another one in the configuration (0 takes a free one).',
   },
+  NAME_IN_USE: {
+    grpc: 'ALREADY_EXISTS',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Give another --name, or none: the first that is free is taken then.',
+  },
   ADDRESS_UNUSABLE: {
     grpc: 'FAILED_PRECONDITION',
     exit: EXIT.config,
@@ -367,6 +373,48 @@ export const ERRORS = {
     exit: EXIT.software,
     retryable: true,
     remedy: 'See the cause in the message; "framebus doctor" checks the engine.',
+  },
+  ENGINE_ABI: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.unavailable,
+    retryable: false,
+    remedy: 'Build the engine anew against native/engine/framebus_engine.h of this framebus.',
+  },
+  ENGINE_VERSION: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'Build the model anew with "framebus model build NAME" on this machine.',
+  },
+  ENGINE_DEVICE: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'Build the model anew with "framebus model build NAME" on a machine with this GPU.',
+  },
+  ENGINE_DAMAGED: {
+    grpc: 'DATA_LOSS',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'Give the engine a file that was made for it; "framebus model build NAME" makes TensorRT’s.',
+  },
+  ENGINE_MEMORY: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    exit: EXIT.os,
+    retryable: true,
+    remedy: 'Lower infer.batch.size or infer.executors, or free memory of the device.',
+  },
+  ENGINE_PLAN: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'Build it with "framebus model build NAME", or set infer.engine to onnxruntime.',
+  },
+  ENGINE_BUILD: {
+    grpc: 'INTERNAL',
+    exit: EXIT.data,
+    retryable: false,
+    remedy: 'See what the builder says in the message; docs/engines.md lists what it needs.',
   },
 
   // ---- streams and pictures

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { codeOf, ERRORS, messageOf, toFramebusError } from './errors.js';
-import { listenError, type ListenAddress } from './listen.js';
+import { listenAt, listenError, type ListenAddress } from './listen.js';
 import type { Log } from './log.js';
 
 /** One request, its path taken apart. */
@@ -64,8 +64,12 @@ export class HttpServer {
   }
 
   /** Listens and resolves to the port. Throws PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNUSABLE. */
-  async listen(): Promise<number> {
-    this.#server.listen(this.#address.port, this.#address.host);
+  listen(): Promise<number> {
+    return listenAt(this.#address, (port) => this.#listen(port));
+  }
+
+  async #listen(port: number): Promise<number> {
+    this.#server.listen(port, this.#address.host);
     try {
       await once(this.#server, 'listening');
     } catch (error) {

@@ -7,6 +7,26 @@ export interface ListenAddress {
   port: number;
   /** Key of the configuration, for messages, for example "sink.http". */
   key: string;
+  /** The port is a wish: when it is in use a free one is taken instead, and this is told which. */
+  onOtherPort?: (port: number) => void;
+}
+
+/**
+ * Listens with `listen`, on the address's port or where that will do on a free one, and resolves
+ * to the port. @throws what `listen` throws
+ */
+export async function listenAt(
+  { port, onOtherPort }: ListenAddress,
+  listen: (port: number) => Promise<number>,
+): Promise<number> {
+  try {
+    return await listen(port);
+  } catch (error) {
+    if (onOtherPort === undefined || codeOf(error) !== 'PORT_IN_USE') throw error;
+    const other = await listen(0);
+    onOtherPort(other);
+    return other;
+  }
 }
 
 /** What a failed `listen` means in words of the configuration. */

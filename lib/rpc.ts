@@ -16,7 +16,7 @@ import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ERRORS, FramebusError, messageOf, toFramebusError } from './errors.js';
-import { hostPort, listenError, type ListenAddress } from './listen.js';
+import { hostPort, listenAt, listenError, type ListenAddress } from './listen.js';
 import { PACKAGE_ROOT } from './package_root.js';
 
 // Whatever it would print to stderr, our errors say better.
@@ -68,7 +68,11 @@ export class RpcServer {
 
   /** Listens and resolves to the port. Throws PORT_IN_USE, PORT_FORBIDDEN, ADDRESS_UNUSABLE. */
   listen(): Promise<number> {
-    const { host, port } = this.#address;
+    return listenAt(this.#address, (port) => this.#listen(port));
+  }
+
+  #listen(port: number): Promise<number> {
+    const { host } = this.#address;
     return new Promise((resolve, reject) => {
       this.#server.bindAsync(hostPort(host, port), ServerCredentials.createInsecure(), (error, bound) => {
         if (error === null) resolve(bound);

@@ -2,16 +2,17 @@ import type { PoolState } from '../native/contract.js';
 import type { ServedModel } from '#proto/framebus/model/v1/served_model.js';
 import { ServiceState, type StreamStatus } from '#proto/framebus/status/v1/status.js';
 import type { Registry } from 'prom-client';
-import { loadConfig, type Config } from './config.js';
+import { loadConfig, type Config, type EndpointConfig } from './config.js';
 import { Counters } from './counters.js';
 import { withDeadline } from './deadline.js';
 import { describeError, EXIT, exitCodeOf, FramebusError, toFramebusError } from './errors.js';
 import { HttpServer, type HttpRoute } from './http.js';
-import { hostPort } from './listen.js';
+import { hostPort, type ListenAddress } from './listen.js';
 import { createLog, redactUrl, type Log } from './log.js';
 import { createMetrics } from './metrics.js';
 import { connectNats, isConnected, keepFrameStreams, type NatsConnection } from './nats.js';
 import { healthRoutes } from './service/health.js';
+import { claimInstanceName } from './service/instance_name.js';
 import { parseServiceArguments, type ServiceOptions } from './service/options.js';
 import { Shutdown, type StopRequest } from './service/shutdown.js';
 import { makeStatus, publishStatus, stateWord } from './status.js';
@@ -30,6 +31,8 @@ export interface ServiceContext {
   readonly metrics: Registry;
   /** Name of this instance. */
   readonly instance: string;
+  /** Where its gRPC server listens. */
+  readonly grpc: ListenAddress;
   /** Addresses that the service serves, by purpose; "http" is there already. */
   readonly addresses: Map<string, string>;
   /** Aborted when the service is to end; for a start that takes long. */
@@ -57,7 +60,7 @@ export interface Service {
 export type StartService = (context: ServiceContext) => Promise<Service>;
 
 export interface RunOptions {
-  /** `--config FILE`, `--name NAME`, `--http-port PORT`. */
+  /** `--config FILE`, `--name NAME`, `--http-port PORT`, `--grpc-port PORT`. */
   argv: readonly string[];
 }
 
@@ -73,15 +76,35 @@ const NATS_CLOSE_DEADLINE_MS = 400;
 export async function runService(kind: ServiceKind, start: StartService, options: RunOptions): Promise<number> {
   let arguments_: ServiceOptions;
   let config: Config;
+  let instance: string;
   try {
     arguments_ = parseServiceArguments(options.argv);
     config = loadConfig(arguments_.config);
+    instance = await instanceName(kind, config, arguments_.name);
   } catch (error) {
     process.stderr.write(`framebus ${kind}: ${redactUrl(describeError(error))}\n`);
     return exitCodeOf(error);
   }
-  const runner = new Runner(kind, config, arguments_);
+  const runner = new Runner(kind, withArguments(kind, config, { ...arguments_, name: instance }), arguments_);
+  if (instance !== (arguments_.name ?? config[kind].name)) runner.tellOtherName(config[kind].name);
   return runner.run(start);
+}
+
+/** Of workers there may be several with one configuration: each takes a name of its own. @throws NAME_IN_USE */
+function instanceName(kind: ServiceKind, config: Config, asked: string | undefined): Promise<string> {
+  const name = asked ?? config[kind].name;
+  if (kind !== 'infer') return Promise.resolve(name);
+  return claimInstanceName({ kind, name, directory: config.bus.directory, exact: asked !== undefined });
+}
+
+/** The configuration, with what the command line says instead. */
+function withArguments(kind: ServiceKind, config: Config, { name, httpPort, grpcPort }: Partial<ServiceOptions>): Config {
+  const own = config[kind];
+  const endpoint = ({ host, port }: EndpointConfig, other: number | undefined): EndpointConfig => ({ host, port: other ?? port });
+  return {
+    ...config,
+    [kind]: { ...own, name: name ?? own.name, http: endpoint(own.http, httpPort), grpc: endpoint(own.grpc, grpcPort) },
+  };
 }
 
 class Runner {
@@ -94,26 +117,43 @@ class Runner {
   readonly #http: HttpServer;
   readonly #shutdown: Shutdown;
   readonly #addresses = new Map<string, string>();
+  readonly #grpc: ListenAddress;
   #state = ServiceState.SERVICE_STATE_STARTING;
   #nats: NatsConnection | undefined;
   #service: Service | undefined;
   #statusTimer: NodeJS.Timeout | undefined;
 
-  constructor(kind: ServiceKind, config: Config, { name, httpPort }: ServiceOptions) {
+  constructor(kind: ServiceKind, config: Config, { httpPort, grpcPort }: ServiceOptions) {
     const own = config[kind];
     this.#kind = kind;
-    this.#config = name === undefined ? config : { ...config, [kind]: { ...own, name } };
-    this.#instance = name ?? own.name;
+    this.#config = config;
+    this.#instance = own.name;
     process.title = `framebus ${kind}`;
     this.#log = createLog({ service: kind, instance: this.#instance, ...config.log });
     this.#metrics = createMetrics(kind, this.#instance);
     this.#counters = new Counters(kind, this.#metrics);
-    const address = { host: own.http.host, port: httpPort ?? own.http.port, key: `${kind}.http` };
-    this.#http = new HttpServer(address, this.#log);
+    this.#http = new HttpServer(this.#listenAddress('http', httpPort), this.#log);
+    this.#grpc = this.#listenAddress('grpc', grpcPort);
     this.#shutdown = new Shutdown((exitCode) => {
       this.#log.warn('forced to end; nothing more is finished');
       process.exit(exitCode);
     });
+  }
+
+  /** Another instance has the configured name. */
+  tellOtherName(configured: string): void {
+    this.#log.info({ instance: this.#instance }, `another instance is called ${configured}; this one is ${this.#instance}`);
+  }
+
+  /** A further worker with the same configuration finds its ports in use; only `asked` ones are insisted on. */
+  #listenAddress(purpose: 'http' | 'grpc', asked: number | undefined): ListenAddress {
+    const { host, port } = this.#config[this.#kind][purpose];
+    const key = `${this.#kind}.${purpose}`;
+    if (this.#kind !== 'infer' || asked !== undefined) return { host, port, key };
+    const onOtherPort = (other: number): void => {
+      this.#log.info({ [purpose]: hostPort(host, other) }, `${key}.port ${port} is in use; listening on ${other} instead`);
+    };
+    return { host, port, key, onOtherPort };
   }
 
   async run(start: StartService): Promise<number> {
@@ -174,6 +214,7 @@ class Runner {
       counters: this.#counters,
       metrics: this.#metrics,
       instance: this.#instance,
+      grpc: this.#grpc,
       addresses: this.#addresses,
       signal: this.#shutdown.signal,
       fatal: (error) => {

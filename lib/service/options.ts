@@ -10,13 +10,15 @@ export interface ServiceOptions {
   name?: string;
   /** Replaces the configured HTTP port. */
   httpPort?: number;
+  /** Replaces the configured gRPC port. */
+  grpcPort?: number;
 }
 
-const USAGE = 'Options: --config FILE, --name NAME, --http-port PORT.';
+const USAGE = 'Options: --config FILE, --name NAME, --http-port PORT, --grpc-port PORT.';
 
-/** Reads `--config FILE --name NAME --http-port PORT`. Throws USAGE. */
+/** Reads `--config FILE --name NAME --http-port PORT --grpc-port PORT`. Throws USAGE. */
 export function parseServiceArguments(argv: readonly string[]): ServiceOptions {
-  let values: { config?: string; name?: string; 'http-port'?: string };
+  let values: { config?: string; name?: string; 'http-port'?: string; 'grpc-port'?: string };
   try {
     ({ values } = parseArgs({
       args: [...argv],
@@ -24,6 +26,7 @@ export function parseServiceArguments(argv: readonly string[]): ServiceOptions {
         config: { type: 'string', short: 'c' },
         name: { type: 'string' },
         'http-port': { type: 'string' },
+        'grpc-port': { type: 'string' },
       },
     }));
   } catch (error) {
@@ -33,16 +36,17 @@ export function parseServiceArguments(argv: readonly string[]): ServiceOptions {
   if (name !== undefined && !NAME.test(name)) {
     throw new FramebusError('USAGE', `--name ${name}: must be 1 to 64 of A-Z a-z 0-9 _ -`);
   }
-  const port = values['http-port'];
+  const { 'http-port': httpPort, 'grpc-port': grpcPort } = values;
   return {
     config: values.config ?? 'framebus.yaml',
     ...(name === undefined ? {} : { name }),
-    ...(port === undefined ? {} : { httpPort: parsePort(port) }),
+    ...(httpPort === undefined ? {} : { httpPort: parsePort('--http-port', httpPort) }),
+    ...(grpcPort === undefined ? {} : { grpcPort: parsePort('--grpc-port', grpcPort) }),
   };
 }
 
-function parsePort(text: string): number {
+function parsePort(option: string, text: string): number {
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= 65_535) return port;
-  throw new FramebusError('USAGE', `--http-port ${text}: must be a number from 0 to 65535`);
+  throw new FramebusError('USAGE', `${option} ${text}: must be a number from 0 to 65535`);
 }

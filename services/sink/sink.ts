@@ -77,7 +77,7 @@ class Sink implements Service {
 
   constructor(context: ServiceContext) {
     const { config, counters, log, nats, instance } = context;
-    const { rtsp, grpc, reorder, encode, maxHeld } = config.sink;
+    const { rtsp, reorder, encode, maxHeld } = config.sink;
     this.#context = context;
     this.#rtsp = createRtspServer({ ...rtsp });
     this.#consumer = createBusConsumer(
@@ -110,7 +110,7 @@ class Sink implements Service {
     this.#detections = new DetectionServiceImpl(this.#hub, this.#streams);
     this.#views = new LiveViews(this.#streams);
     this.#board = new StatusBoard(nats, nowMs);
-    this.#rpc = new RpcServer({ ...grpc, key: 'sink.grpc' });
+    this.#rpc = new RpcServer(context.grpc);
     registerMetrics(context.metrics, {
       recordsDropped: () => this.#hub.dropped,
       clients: () => ({
