@@ -18,7 +18,7 @@ export function contracts() {
       outputs: [descriptor],
     }),
     async work(context) {
-      rmSync(path.join(root, 'gen', 'framebus'), { recursive: true, force: true });
+      for (const folder of ['framebus', 'inference']) rmSync(path.join(root, 'gen', folder), { recursive: true, force: true });
       const options = { ...context.options, cwd: path.join(root, 'proto') };
       context.note('buf generate');
       // buf finds its plugin in PATH.
