@@ -32,5 +32,7 @@ export const createBusConsumer: Addon['createBusConsumer'] = (options, listener)
 export const preprocess: Addon['preprocess'] = (frames, spec, tensor) => addon().preprocess(frames, spec, tensor);
 export const preprocessPlanes: Addon['preprocessPlanes'] = (format, planes, spec, tensor) =>
   addon().preprocessPlanes(format, planes, spec, tensor);
+export const probeEngine: Addon['probeEngine'] = (library, device) => addon().probeEngine(library, device);
+export const openEngine: Addon['openEngine'] = (options) => addon().openEngine(options);
 export const createOutput: Addon['createOutput'] = (options, listener) => addon().createOutput(options, listener);
 export const createRtspServer: Addon['createRtspServer'] = (options) => addon().createRtspServer(options);

@@ -1,13 +1,13 @@
 // preprocess and preprocessPlanes of contract.ts.
-#include "core/preprocess.h"
+#include "preprocess.h"
 
 #include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "convert.h"
 #include "core/lease_table.h"
 #include "module.h"
 
@@ -48,7 +48,9 @@ std::array<float, 3> three_numbers(const Fields& fields, const char* key) {
   return out;
 }
 
-PreprocessSpec spec_from_js(const Fields& fields) {
+}  // namespace
+
+PreprocessSpec preprocess_spec_from_js(const Fields& fields) {
   PreprocessSpec spec;
   spec.width = side(fields, "width");
   spec.height = side(fields, "height");
@@ -77,6 +79,8 @@ Napi::Object geometry_to_js(Napi::Env env, const PreprocessGeometry& geometry) {
   return object;
 }
 
+namespace {
+
 // The argument's floats, at least `needed` of them.
 float* tensor_argument(const Napi::CallbackInfo& info, size_t index, size_t needed) {
   const Napi::Value value = info[index];
@@ -91,12 +95,6 @@ float* tensor_argument(const Napi::CallbackInfo& info, size_t index, size_t need
   }
   return tensor.Data();
 }
-
-// One frame of a batch.
-struct BatchFrame {
-  std::shared_ptr<Lease> lease;
-  std::optional<FrameRegion> region;
-};
 
 std::shared_ptr<Lease> find_lease(Napi::Env env, int64_t id) {
   std::shared_ptr<Lease> lease = id < 1 ? nullptr : lease_table().find(static_cast<uint64_t>(id));
@@ -120,10 +118,12 @@ FrameRegion region_from_js(const Fields& fields) {
   return region;
 }
 
-std::vector<BatchFrame> frames_argument(const Napi::CallbackInfo& info) {
-  if (!info[0].IsArray()) bad_argument(info.Env(), "Expected array for frames");
-  const auto array = info[0].As<Napi::Array>();
-  std::vector<BatchFrame> frames;
+}  // namespace
+
+std::vector<LeasedPart> frames_argument(const Napi::CallbackInfo& info, size_t index) {
+  if (!info[index].IsArray()) bad_argument(info.Env(), "Expected array for frames");
+  const auto array = info[index].As<Napi::Array>();
+  std::vector<LeasedPart> frames;
   frames.reserve(array.Length());
   for (uint32_t i = 0; i < array.Length(); ++i) {
     const std::string path = "frames[" + std::to_string(i) + "]";
@@ -137,29 +137,16 @@ std::vector<BatchFrame> frames_argument(const Napi::CallbackInfo& info) {
   return frames;
 }
 
-// Into the frame as a whole, from where the crop begins.
-PreprocessGeometry moved(PreprocessGeometry geometry, const FrameCrop& crop) {
-  geometry.offset_x -= crop.x * geometry.scale_x;
-  geometry.offset_y -= crop.y * geometry.scale_y;
-  return geometry;
-}
-
-PreprocessGeometry preprocess_frame(const BatchFrame& frame, const PreprocessSpec& spec,
-                                    float* tensor) {
-  const FrameRead read = frame.lease->read();
-  if (!frame.region) return preprocess(read.view(), spec, tensor);
-  const FrameCrop part = crop(read.view(), *frame.region);
-  return moved(preprocess(part.view, spec, tensor), part);
-}
+namespace {
 
 Napi::Value preprocess_leases(const Napi::CallbackInfo& info) {
-  const std::vector<BatchFrame> frames = frames_argument(info);
-  const PreprocessSpec spec = spec_from_js(Fields(info, 1, "spec"));
+  const std::vector<LeasedPart> frames = frames_argument(info, 0);
+  const PreprocessSpec spec = preprocess_spec_from_js(Fields(info, 1, "spec"));
   float* const tensor = tensor_argument(info, 2, frames.size() * tensor_size(spec));
   Napi::Array result = Napi::Array::New(info.Env(), frames.size());
   for (uint32_t i = 0; i < frames.size(); ++i) {
     const PreprocessGeometry geometry = guarded(info.Env(), [&] {
-      return preprocess_frame(frames[i], spec, tensor + i * tensor_size(spec));
+      return preprocess_part(frames[i], spec, tensor + i * tensor_size(spec));
     });
     result.Set(i, geometry_to_js(info.Env(), geometry));
   }
@@ -198,7 +185,7 @@ FrameView planes_argument(const Napi::CallbackInfo& info) {
 
 Napi::Value preprocess_planes(const Napi::CallbackInfo& info) {
   const FrameView view = planes_argument(info);
-  const PreprocessSpec spec = spec_from_js(Fields(info, 2, "spec"));
+  const PreprocessSpec spec = preprocess_spec_from_js(Fields(info, 2, "spec"));
   float* const tensor = tensor_argument(info, 3, tensor_size(spec));
   return geometry_to_js(info.Env(), preprocess(view, spec, tensor));
 }
