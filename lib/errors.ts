@@ -417,6 +417,27 @@ export const ERRORS = {
     remedy: 'See what the builder says in the message; docs/engines.md lists what it needs.',
   },
 
+  // ---- preprocessing on a GPU
+  NVRTC_UNAVAILABLE: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.unavailable,
+    retryable: false,
+    remedy:
+      'Nothing has to be done: the CPU preprocesses. For the GPU install libnvrtc (pip install nvidia-cuda-nvrtc), or name it in FRAMEBUS_NVRTC.',
+  },
+  CUDA_COMPILE: {
+    grpc: 'INTERNAL',
+    exit: EXIT.software,
+    retryable: false,
+    remedy: 'Nothing has to be done: the CPU preprocesses. Another libnvrtc (FRAMEBUS_NVRTC) may do; report the message.',
+  },
+  CUDA_DEVICE: {
+    grpc: 'INVALID_ARGUMENT',
+    exit: EXIT.software,
+    retryable: false,
+    remedy: 'Make a batch of frames that lie on one GPU; one infer for each GPU does that.',
+  },
+
   // ---- streams and pictures
   STREAM_NOT_FOUND: {
     grpc: 'NOT_FOUND',

@@ -85,9 +85,12 @@ struct Copy2d {  // CUDA_MEMCPY2D
 };
 static_assert(sizeof(Copy2d) == 128);
 
+constexpr int kAttributeMajor = 75;          // COMPUTE_CAPABILITY_MAJOR
+constexpr int kAttributeMinor = 76;          // COMPUTE_CAPABILITY_MINOR
 constexpr int kAttributeVmm = 102;           // VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED
 constexpr int kAttributePosixFd = 103;       // HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED
 constexpr int kPointerContext = 1;           // CU_POINTER_ATTRIBUTE_CONTEXT
+constexpr int kPointerDevice = 9;            // CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
 constexpr unsigned kGranularityMinimum = 0;  // CU_MEM_ALLOC_GRANULARITY_MINIMUM
 constexpr unsigned kStreamNonBlocking = 1;   // CU_STREAM_NON_BLOCKING
 constexpr unsigned kIpcLazyPeerAccess = 1;   // CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS

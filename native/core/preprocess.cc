@@ -10,7 +10,6 @@
 namespace framebus {
 namespace {
 
-using rows::ColorCoefficients;
 using rows::Kernels;
 using rows::RowTaps;
 
@@ -51,30 +50,6 @@ RowTaps row_taps(uint32_t out_size, uint32_t luma_size, bool chroma, uint32_t co
     if (tap.index * components + 4 <= size * components) taps.readable = i + 1;
   }
   return taps;
-}
-
-ColorCoefficients coefficients(const FrameFormat& format) {
-  const bool bt709 = format.matrix == ColorMatrix::kBt709;
-  const double kr = bt709 ? 0.2126 : 0.299;
-  const double kb = bt709 ? 0.0722 : 0.114;
-  const double kg = 1 - kr - kb;
-  const bool limited = format.range == ColorRange::kLimited;
-  const double luma = limited ? 255.0 / 219.0 : 1.0;
-  const double chroma = limited ? 255.0 / 224.0 : 1.0;
-  const double red_v = 2 * (1 - kr) * chroma;
-  const double blue_u = 2 * (1 - kb) * chroma;
-  const double green_u = -blue_u * kb / kg;
-  const double green_v = -red_v * kr / kg;
-  const double black = limited ? -16 * luma : 0.0;
-  const auto narrow = [](double value) { return static_cast<float>(value); };
-  return {.luma = narrow(luma),
-          .red_v = narrow(red_v),
-          .red_0 = narrow(black - 128 * red_v),
-          .green_u = narrow(green_u),
-          .green_v = narrow(green_v),
-          .green_0 = narrow(black - 128 * (green_u + green_v)),
-          .blue_u = narrow(blue_u),
-          .blue_0 = narrow(black - 128 * blue_u)};
 }
 
 // Resized rows of one plane, the last two of them kept: neighbouring output
@@ -171,7 +146,7 @@ class Pass {
 
   rows::ConvertRow row_job() const {
     rows::ConvertRow job;
-    job.color = coefficients(frame_.format);
+    job.color = color_coefficients(frame_.format);
     job.count = place_.width;
     for (size_t i = 0; i < 3; ++i) {
       job.mean[i] = spec_.mean[channel_of(i)];
@@ -232,6 +207,30 @@ class Pass {
 };
 
 }  // namespace
+
+rows::ColorCoefficients color_coefficients(const FrameFormat& format) {
+  const bool bt709 = format.matrix == ColorMatrix::kBt709;
+  const double kr = bt709 ? 0.2126 : 0.299;
+  const double kb = bt709 ? 0.0722 : 0.114;
+  const double kg = 1 - kr - kb;
+  const bool limited = format.range == ColorRange::kLimited;
+  const double luma = limited ? 255.0 / 219.0 : 1.0;
+  const double chroma = limited ? 255.0 / 224.0 : 1.0;
+  const double red_v = 2 * (1 - kr) * chroma;
+  const double blue_u = 2 * (1 - kb) * chroma;
+  const double green_u = -blue_u * kb / kg;
+  const double green_v = -red_v * kr / kg;
+  const double black = limited ? -16 * luma : 0.0;
+  const auto narrow = [](double value) { return static_cast<float>(value); };
+  return {.luma = narrow(luma),
+          .red_v = narrow(red_v),
+          .red_0 = narrow(black - 128 * red_v),
+          .green_u = narrow(green_u),
+          .green_v = narrow(green_v),
+          .green_0 = narrow(black - 128 * (green_u + green_v)),
+          .blue_u = narrow(blue_u),
+          .blue_0 = narrow(black - 128 * blue_u)};
+}
 
 PicturePlacement place_picture(uint32_t frame_width, uint32_t frame_height,
                                const PreprocessSpec& spec) {

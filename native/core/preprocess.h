@@ -54,6 +54,9 @@ struct PicturePlacement {
 PicturePlacement place_picture(uint32_t frame_width, uint32_t frame_height,
                                const PreprocessSpec& spec);
 
+// From a format's Y, U and V to R, G and B.
+rows::ColorCoefficients color_coefficients(const FrameFormat& format);
+
 // Floats in one frame's tensor.
 constexpr size_t tensor_size(const PreprocessSpec& spec) {
   return size_t{3} * spec.width * spec.height;

@@ -1,7 +1,8 @@
 // A CUDA driver for machines without a GPU: the calls that the bus makes, as a
 // libcuda.so.1 for tests. Device memory is memfds, so that descriptors of it
 // really pass between processes. It checks its arguments as strictly as the
-// documentation allows, and knows what is still alive.
+// documentation allows, and knows what is still alive. Of kernels it runs those that
+// it has been built with, on the CPU.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "core/cuda_driver.h"
+#include "fake_kernels.h"
 
 namespace {
 
@@ -70,6 +72,8 @@ struct Fake {
   std::set<Stream> streams;
   std::set<std::string> open_handles;
   std::set<void*> pinned;
+  FakeModules modules;
+  std::map<Address, Device> elsewhere;  // Ranges that are said to lie on another GPU.
   size_t used = 0;
   // Work given to streams, done in order by one thread.
   std::condition_variable changed;
@@ -179,10 +183,17 @@ extern "C" {
 void fake_cuda_live(unsigned* handles, unsigned* ranges, unsigned* streams, unsigned* contexts);
 void fake_cuda_live(unsigned* handles, unsigned* ranges, unsigned* streams, unsigned* contexts) {
   const std::lock_guard lock(fake().mutex);
-  *handles = static_cast<unsigned>(fake().physical.size());
+  *handles = static_cast<unsigned>(fake().physical.size()) + fake().modules.size();
   *ranges = static_cast<unsigned>(fake().ranges.size() + fake().pinned.size());
   *streams = static_cast<unsigned>(fake().streams.size());
   *contexts = fake().retained;
+}
+
+// From here on the range that begins at `address` lies on that GPU.
+void fake_cuda_move(Address address, Device device);
+void fake_cuda_move(Address address, Device device) {
+  const std::lock_guard lock(fake().mutex);
+  fake().elsewhere[address] = device;
 }
 
 #define CALL(name, ...)     \
@@ -234,6 +245,7 @@ CALL(cuDeviceGetUuid_v2, Uuid* uuid, Device device) {
 }
 CALL(cuDeviceGetAttribute, int* value, int attribute, Device device) {
   *value = attribute == kAttributeVmm || (attribute == kAttributePosixFd && !setting("no-fd"));
+  if (attribute == kAttributeMajor) *value = 9;
   return device == 0 ? kSuccess : kInvalidDevice;
 }
 CALL(cuDevicePrimaryCtxRetain, Context* context, Device device) {
@@ -273,9 +285,14 @@ CALL(cuMemGetInfo_v2, size_t* available, size_t* total) {
 }
 CALL(cuPointerGetAttribute, void* value, int attribute, Address address) {
   const std::lock_guard lock(fake().mutex);
-  if (attribute != kPointerContext || !reaches(address, 1, 0)) return kInvalidValue;
-  *static_cast<Context*>(value) = nullptr;
-  return kSuccess;
+  if (!reaches(address, 1, 0)) return kInvalidValue;
+  if (attribute == kPointerContext) *static_cast<Context*>(value) = nullptr;
+  if (attribute == kPointerDevice) {
+    const Address range = std::prev(fake().ranges.upper_bound(address))->first;
+    const auto found = fake().elsewhere.find(range);
+    *static_cast<Device*>(value) = found == fake().elsewhere.end() ? 0 : found->second;
+  }
+  return attribute == kPointerContext || attribute == kPointerDevice ? kSuccess : kInvalidValue;
 }
 
 CALL(cuMemGetAllocationGranularity, size_t* bytes, const AllocationProperties* properties,
@@ -540,13 +557,34 @@ CALL(cuMemcpyHtoDAsync_v2, Address to, const void* from, size_t bytes, Stream st
   std::memcpy(pointer_of(to), from, bytes);
   return kSuccess;
 }
-// There is nothing here that runs kernels.
-CALL(cuModuleLoadData, Module*, const void*) { return kNotSupported; }
-CALL(cuModuleUnload, Module) { return kInvalidHandle; }
-CALL(cuModuleGetFunction, Function*, Module, const char*) { return kInvalidHandle; }
-CALL(cuLaunchKernel, Function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
-     Stream, void**, void**) {
-  return kInvalidHandle;
+CALL(cuModuleLoadData, Module* module, const void* image) {
+  if (!has_context()) return kInvalidContext;
+  const std::lock_guard lock(fake().mutex);
+  return fake().modules.load(module, static_cast<const char*>(image));
+}
+CALL(cuModuleUnload, Module module) {
+  if (!has_context()) return kInvalidContext;
+  const std::lock_guard lock(fake().mutex);
+  return fake().modules.unload(module);
+}
+CALL(cuModuleGetFunction, Function* function, Module module, const char* name) {
+  if (!has_context()) return kInvalidContext;
+  const std::lock_guard lock(fake().mutex);
+  return fake().modules.function(function, module, name);
+}
+CALL(cuLaunchKernel, Function function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+     unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes, Stream stream,
+     void** arguments, void** extra) {
+  if (!has_context()) return kInvalidContext;
+  std::unique_lock lock(fake().mutex);
+  const unsigned threads = block_x * block_y * block_z;
+  if (!fake().modules.has(function) || !is_stream(stream)) return kInvalidHandle;
+  if (threads == 0 || threads > 1024 || grid_y > 65535 || grid_z > 65535 || block_z != 1 ||
+      shared_bytes != 0 || extra != nullptr) {
+    return kInvalidValue;
+  }
+  wait_for_work(lock);
+  return run_preprocess(arguments[0], grid_x * block_x, grid_y * block_y, grid_z, reaches);
 }
 
 }  // extern "C"
