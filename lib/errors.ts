@@ -101,6 +101,18 @@ export const ERRORS = {
     retryable: true,
     remedy: 'See its output in the message; nats.url can name a server that runs already.',
   },
+  STATE_CONFLICT: {
+    grpc: 'ABORTED',
+    exit: EXIT.temporary,
+    retryable: true,
+    remedy: 'Look at what holds now, and make the change again.',
+  },
+  STATE_UNAVAILABLE: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Check that NATS runs, with -js and with room for a bucket; the log of the service says more.',
+  },
   MESSAGE_VERSION: {
     grpc: 'FAILED_PRECONDITION',
     exit: EXIT.data,
@@ -343,6 +355,12 @@ export const ERRORS = {
     exit: EXIT.temporary,
     retryable: true,
     remedy: 'Wait until it is loaded; the log of infer shows how it stands.',
+  },
+  MODEL_IN_USE: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.failed,
+    retryable: false,
+    remedy: 'Give the streams another model first ("framebus stream set STREAM --model NAME").',
   },
   MODEL_BUSY: {
     grpc: 'RESOURCE_EXHAUSTED',

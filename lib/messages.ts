@@ -1,7 +1,9 @@
 import { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import { FrameMessage } from '#proto/framebus/frame/v1/frame.js';
+import { DesiredModel } from '#proto/framebus/model/v1/served_model.js';
 import { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import { ServiceStatus } from '#proto/framebus/status/v1/status.js';
+import { DesiredStream } from '#proto/framebus/stream/v1/stream_settings.js';
 import { TapFrame, TapRequest, TapResponse } from '#proto/framebus/tap/v1/tap.js';
 import { FramebusError, messageOf } from './errors.js';
 import { SCHEMA_VERSION } from './subjects.js';
@@ -81,3 +83,15 @@ export const encodeTapFrame = (message: Unversioned<TapFrame>): Uint8Array =>
   encode(TapFrame, message);
 export const decodeTapFrame = (data: Uint8Array): TapFrame =>
   decode('TapFrame', TapFrame, data);
+
+/** What was changed of a stream while it ran. */
+export const encodeDesiredStream = (message: Unversioned<DesiredStream>): Uint8Array =>
+  encode(DesiredStream, message);
+export const decodeDesiredStream = (data: Uint8Array): DesiredStream =>
+  decode('DesiredStream', DesiredStream, data);
+
+/** What shall serve a name. */
+export const encodeDesiredModel = (message: Unversioned<DesiredModel>): Uint8Array =>
+  encode(DesiredModel, message);
+export const decodeDesiredModel = (data: Uint8Array): DesiredModel =>
+  decode('DesiredModel', DesiredModel, data);

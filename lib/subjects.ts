@@ -51,3 +51,14 @@ export const LOSSLESS_FRAME_STREAM = 'FB_FRAMES_LOSSLESS';
 /** Durable pull consumer that the workers of a model share. */
 export const frameConsumer = (model: string): string => `infer-${token(model)}`;
 export const losslessFrameConsumer = (model: string): string => `infer-lossless-${token(model)}`;
+
+/** Key-value bucket of what was changed while running; see lib/desired_state.ts. */
+export const DESIRED_STATE_BUCKET = 'FRAMEBUS';
+/** Key of what was changed of a stream: a DesiredStream. */
+export const desiredStream = (stream: string): string => `stream.${token(stream)}`;
+/** Key of what shall serve a name: a DesiredModel. */
+export const desiredModel = (model: string): string => `model.${token(model)}`;
+export const ALL_DESIRED_STREAMS = 'stream.*';
+export const ALL_DESIRED_MODELS = 'model.*';
+/** Name of the stream or model in a key. */
+export const nameOfKey = (key: string): string => key.slice(key.indexOf('.') + 1);

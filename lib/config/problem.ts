@@ -72,9 +72,12 @@ export function schemaProblems(issue: z.core.$ZodIssue, positions: Positions, kn
       return { line: positions.line(path), path: join(path), message: unknownKey(key, known(issue.path) ?? []) };
     });
   }
-  const message = redactUrl(wording(issue));
+  const message = issueText(issue);
   return [{ line: positions.line(issue.path), path: join(issue.path), message }];
 }
+
+/** What is wrong with one value, in words. */
+export const issueText = (issue: z.core.$ZodIssue): string => redactUrl(wording(issue));
 
 function unknownKey(key: string, known: string[]): string {
   const near = closest(key, known);

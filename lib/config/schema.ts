@@ -126,6 +126,16 @@ const perStream = {
   no_frame_timeout: duration(0, HOUR),
 };
 
+/** What of it can be changed while the stream runs; see lib/stream_settings.ts. */
+export const liveStream = {
+  model: perStream.model,
+  interval: perStream.interval,
+  labels: perStream.labels,
+  min_confidence: perStream.min_confidence,
+  thresholds: perStream.thresholds,
+  region: perStream.region,
+};
+
 const reconnectInitial = duration(10, HOUR);
 const reconnectMax = duration(10, 24 * HOUR);
 

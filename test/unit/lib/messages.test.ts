@@ -1,7 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import { FrameDescriptor, FrameMessage } from '#proto/framebus/frame/v1/frame.js';
-import { decodeFrame, decodeRecord, decodeResult, decodeStatus, encodeFrame, encodeResult } from '../../../lib/messages.js';
+import {
+  decodeDesiredModel,
+  decodeDesiredStream,
+  decodeFrame,
+  decodeRecord,
+  decodeResult,
+  decodeStatus,
+  encodeDesiredModel,
+  encodeFrame,
+  encodeResult,
+} from '../../../lib/messages.js';
 import { SCHEMA_VERSION } from '../../../lib/subjects.js';
 
 const frame = FrameDescriptor.fromPartial({
@@ -40,6 +50,11 @@ describe('a message', () => {
     expect(result.status).toBe(InferenceStatus.INFERENCE_STATUS_SKIPPED);
   });
 
+  test('what shall serve a name comes back', () => {
+    const data = encodeDesiredModel({ manifest: 'yolox-nano-416', pinned: true });
+    expect(decodeDesiredModel(data)).toEqual({ schemaVersion: SCHEMA_VERSION, manifest: 'yolox-nano-416', pinned: true });
+  });
+
   test('of another version is refused, with both numbers', () => {
     const data = FrameMessage.encode({ schemaVersion: 7, frame, model: 'ssd' }).finish();
     expect(() => decodeFrame(data)).toThrow(
@@ -66,7 +81,7 @@ describe('a message', () => {
     ['text', Buffer.from('hello world')],
     ['bytes of ones', new Uint8Array(64).fill(255)],
   ])('%s is no message of any kind', (_what, data) => {
-    for (const decode of [decodeFrame, decodeResult, decodeRecord, decodeStatus]) {
+    for (const decode of [decodeFrame, decodeResult, decodeRecord, decodeStatus, decodeDesiredStream, decodeDesiredModel]) {
       expect(() => decode(data)).toThrow(expect.objectContaining({ code: expect.stringMatching(/^MESSAGE_/) as string }));
     }
   });

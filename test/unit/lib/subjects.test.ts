@@ -13,12 +13,16 @@ test('every subject of a stream', () => {
   expect(subjects.tapFrames('gate', 'archive', 'archive-1')).toBe('fb.taps.gate.archive.archive-1');
   expect(subjects.frameConsumer('ssd')).toBe('infer-ssd');
   expect(subjects.losslessFrameConsumer('ssd')).toBe('infer-lossless-ssd');
+  expect(subjects.desiredStream('gate')).toBe('stream.gate');
+  expect(subjects.desiredModel('ssd')).toBe('model.ssd');
+  expect(subjects.nameOfKey(subjects.desiredStream('gate'))).toBe('gate');
 });
 
 test.each(['', 'a.b', 'a*', '>', 'a b', 'ä', 'x'.repeat(65)])('"%s" cannot become part of one', (name) => {
   expect(() => subjects.results(name)).toThrow(RangeError);
   expect(() => subjects.frames('ssd', name)).toThrow(RangeError);
   expect(() => subjects.frames(name, 'gate')).toThrow(RangeError);
+  expect(() => subjects.desiredStream(name)).toThrow(RangeError);
 });
 
 test('wildcards fit the subjects that they are for', () => {
@@ -30,4 +34,7 @@ test('wildcards fit the subjects that they are for', () => {
   expect(fits(subjects.ALL_DETECTIONS, subjects.detections('s'))).toBe(true);
   expect(fits(subjects.ALL_STATUS, subjects.status('a', 'b'))).toBe(true);
   expect(fits(subjects.ALL_FRAMES, subjects.losslessFrames('m', 's'))).toBe(false);
+  expect(fits(subjects.ALL_DESIRED_STREAMS, subjects.desiredStream('s'))).toBe(true);
+  expect(fits(subjects.ALL_DESIRED_STREAMS, subjects.desiredModel('m'))).toBe(false);
+  expect(fits(subjects.ALL_DESIRED_MODELS, subjects.desiredModel('m'))).toBe(true);
 });
