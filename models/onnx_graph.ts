@@ -3,7 +3,20 @@ import protobuf from 'protobufjs/minimal.js';
 /** Data types of ONNX tensors that we write; `TensorProto.DataType`. */
 const FLOAT = 1;
 const INT64 = 7;
-const TYPES = { float32: FLOAT, uint8: 2, int32: 6, int64: INT64, float16: 10 } as const;
+const TYPES = {
+  float32: FLOAT,
+  uint8: 2,
+  int8: 3,
+  uint16: 4,
+  int16: 5,
+  int32: 6,
+  int64: INT64,
+  bool: 9,
+  float16: 10,
+  float64: 11,
+  uint32: 12,
+  uint64: 13,
+} as const;
 
 /** Type of a graph's input or output. */
 export type OnnxType = keyof typeof TYPES;
