@@ -53,7 +53,7 @@ export class Feeder {
   /** Makes the streams' pools; returns the size of their frames. */
   open(ids: string[]): { width: number; height: number } {
     const { format } = this.#picture;
-    const groups = routeGroups({ slots: SLOTS, mode: 'latest', inferred: true, inFlight: SLOTS });
+    const groups = routeGroups({ slots: SLOTS, mode: 'latest', inFlight: SLOTS });
     this.#streams = ids.map((id) => {
       const pool = createProducerPool(this.#server, { streamId: id, format, memory: 'shm', slots: SLOTS, groups });
       const { epoch, createdUnixNs } = pool;

@@ -16,8 +16,11 @@ export interface Deliveries {
 
 /** Where descriptors go. */
 export interface FramePublisher {
-  /** To the workers of the stream's model. */
-  /** `attempt`: how often it was given back; a message with the same number is the same one. */
+  /**
+   * To the workers of the stream's model.
+   *
+   * @param attempt how often it was given back; a message with the same number is the same one
+   */
   frame(frame: FrameDescriptor, attempt: number): void;
   /** Directly to the sink, not looked at. */
   uninferred(frame: FrameDescriptor, status: InferenceStatus, reason: string): void;
@@ -25,11 +28,15 @@ export interface FramePublisher {
   repeat(frame: FrameDescriptor, status: InferenceStatus, reason: string): void;
 }
 
-export interface DispatcherOptions {
+/** What can be changed while frames flow. */
+export interface LiveDispatch {
   /** Whether the stream has a model at all. */
   inferred: boolean;
   /** Frames to leave out after each one that is looked at. */
   interval: number;
+}
+
+export interface DispatcherOptions extends LiveDispatch {
   /** latest: a newer frame displaces one that no worker took. lossless: it waits. */
   mode: 'latest' | 'lossless';
   /** Frames of this stream that workers may hold at once. */
@@ -80,7 +87,7 @@ const key = ([epoch, slot, generation]: Place): string => `${epoch}/${slot}/${ge
  * nobody looked. Architecture §3, steps 2 and 3.
  */
 export class Dispatcher {
-  readonly #options: DispatcherOptions;
+  #options: DispatcherOptions;
   readonly #deliveries: Deliveries;
   readonly #publisher: FramePublisher;
   readonly #nowMs: () => number;
@@ -108,6 +115,17 @@ export class Dispatcher {
     this.#deliveries = deliveries;
     this.#publisher = publisher;
     this.#nowMs = nowMs;
+  }
+
+  /**
+   * From the next frame on. Frames that workers have, or were sent, are theirs; those of a
+   * stream that has no model any more are handed on when no worker takes them.
+   */
+  configure({ inferred, interval }: LiveDispatch): void {
+    this.#options = { ...this.#options, inferred, interval };
+    // A shorter interval does not wait for the end of a longer one.
+    this.#sinceInference = Math.min(this.#sinceInference, interval);
+    this.tick();
   }
 
   /** Routes a frame that has just been decoded. */
@@ -278,6 +296,8 @@ export class Dispatcher {
             InferenceStatus.INFERENCE_STATUS_EXPIRED,
             'no worker took it in time',
           );
+        } else if (this.#expired(pending) && !this.#options.inferred) {
+          this.#giveUp(pending, InferenceStatus.INFERENCE_STATUS_SKIPPED);
         } else if (this.#expired(pending)) {
           // The server drops it, unless it has lost the first one.
           this.#publish(pending.frame);
@@ -310,6 +330,10 @@ export class Dispatcher {
 
   /** lossless: the next frames go out as the ones before are done with. */
   #publishBacklog(): void {
+    if (!this.#options.inferred) {
+      for (const frame of this.#backlog) this.#handOn(frame, InferenceStatus.INFERENCE_STATUS_SKIPPED, '');
+      this.#backlog = [];
+    }
     this.#taken = this.#taken.filter((p) => this.#isOut(p));
     const out = (): number => this.#waiting.length + this.#taken.length;
     while (this.#backlog.length > 0 && out() < this.#options.inFlight) {
@@ -336,7 +360,8 @@ export class Dispatcher {
   }
 
   #handOn(frame: FrameDescriptor, status: InferenceStatus, reason: string): void {
-    if (this.#options.inferred) this.#deliveries.endDelivery(...place(frame), INFER_GROUP);
+    // The workers' group is on the route even when there is no model: there may be one later.
+    this.#deliveries.endDelivery(...place(frame), INFER_GROUP);
     const pending = this.#toSink.find((p) => p.frame === frame);
     if (pending !== undefined) pending.handedOn = { status, reason };
     this.#publisher.uninferred(frame, status, reason);

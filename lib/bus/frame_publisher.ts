@@ -22,7 +22,7 @@ const REASONS: Partial<Record<InferenceStatus, DropReason>> = {
 
 export interface NatsFramePublisherOptions {
   streamId: string;
-  /** Name of the stream's model; null: none. */
+  /** Name of the stream's model; null: none. May be changed later. */
   model: string | null;
   mode: 'latest' | 'lossless';
 }
@@ -32,6 +32,7 @@ export class NatsFramePublisher implements FramePublisher {
   readonly #nats: NatsConnection;
   readonly #options: NatsFramePublisherOptions;
   readonly #onUninferred: (reason: DropReason) => void;
+  #model: string | null;
 
   constructor(
     nats: NatsConnection,
@@ -41,15 +42,28 @@ export class NatsFramePublisher implements FramePublisher {
     this.#nats = nats;
     this.#options = options;
     this.#onUninferred = onUninferred;
+    this.#model = options.model;
+  }
+
+  /** Name of the model whose workers get the frames. */
+  get model(): string | null {
+    return this.#model;
+  }
+
+  /** Frames go to another model's workers from the next one on. */
+  setModel(model: string | null): void {
+    this.#model = model;
   }
 
   frame(frame: FrameDescriptor, attempt: number): void {
-    const { model, mode, streamId } = this.#options;
+    const { mode, streamId } = this.#options;
+    const model = this.#model;
     if (model === null) throw new TypeError(`stream ${streamId} has no model to send frames to`);
     const data = encodeFrame({ frame, model });
     if (mode === 'latest') return this.#publish(subjects.frames(model, streamId), data);
     const { epoch, slot, generation } = frame;
-    const id = `${epoch?.uuid ?? ''}/${String(slot)}/${String(generation)}/${String(attempt)}`;
+    // The server drops what it has seen; for another model the same frame is another message.
+    const id = `${epoch?.uuid ?? ''}/${String(slot)}/${String(generation)}/${String(attempt)}/${model}`;
     this.#publish(subjects.losslessFrames(model, streamId), data, id);
   }
 

@@ -237,7 +237,7 @@ export class Producer implements AsyncDisposable {
   #open(format: FrameFormat): void {
     const { mode, model, memory, interval, services, inFlight, deliveryTtlMs } = this.#setup;
     const inferred = model !== null;
-    const groups = services ? routeGroups({ slots: this.#slots, mode, inferred, inFlight }) : [];
+    const groups = services ? routeGroups({ slots: this.#slots, mode, inFlight }) : [];
     const dispatch: EpochOptions['dispatch'] = {
       ...{ inferred, interval, mode, deliveryTtlMs },
       inFlight: groupHold(groups, INFER_GROUP),

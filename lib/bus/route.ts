@@ -15,8 +15,6 @@ export interface RouteOptions {
   /** Frames of the stream that consumers may hold together. */
   slots: number;
   mode: 'latest' | 'lossless';
-  /** Whether the stream has a model. */
-  inferred: boolean;
   /** Frames of the stream that workers may hold at once (latest). */
   inFlight: number;
 }
@@ -25,11 +23,13 @@ export interface RouteOptions {
  * How the slots of a stream are divided: the workers' share, sink's share, and the rest,
  * which is left to whoever else attaches (a quarter; nothing in a small pool). Everybody
  * has one frame at least.
+ *
+ * Workers have their share even of a stream without a model: it may get one while it
+ * runs, and a pool cannot be divided anew.
  */
-export function routeGroups({ slots, mode, inferred, inFlight }: RouteOptions): RouteGroup[] {
+export function routeGroups({ slots, mode, inFlight }: RouteOptions): RouteGroup[] {
   const spared = slots >= SPARING_SLOTS ? Math.floor(slots * SPARED_SHARE) : 0;
   const shared = slots - spared;
-  if (!inferred) return [{ name: SINK_GROUP, hold: shared }];
   const wanted = mode === 'lossless' ? Math.floor(shared / 2) : inFlight;
   const infer = Math.max(1, Math.min(wanted, shared - 1));
   return [

@@ -183,7 +183,7 @@ function streamOptions(stream: StreamConfig, config: Config, memory: MemoryKind)
   const inferred = stream.model !== null;
   const { slots, mode } = stream;
   const { inFlight } = config.ingest;
-  const groups = routeGroups({ slots, mode, inferred, inFlight });
+  const groups = routeGroups({ slots, mode, inFlight });
   return {
     source: {
       streamId: stream.id,

@@ -54,8 +54,8 @@ export function streamOptions(
 }
 
 /** Frames of a stream that its route lets sink hold. */
-function sinkHold({ slots, mode, model }: StreamConfig, inFlight: number): number {
-  return groupHold(routeGroups({ slots, mode, inferred: model !== null, inFlight }), SINK_GROUP);
+function sinkHold({ slots, mode }: StreamConfig, inFlight: number): number {
+  return groupHold(routeGroups({ slots, mode, inFlight }), SINK_GROUP);
 }
 
 /** The streams of the sink, each made when its first result comes. */

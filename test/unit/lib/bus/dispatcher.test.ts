@@ -133,7 +133,7 @@ describe('Dispatcher', () => {
     dispatcher.dispatch(frame(0));
     expect(sent).toEqual([]);
     expect(handedOn).toEqual([[0, 'SKIPPED']]);
-    expect(pool.ended).toEqual([]);
+    expect(pool.ended).toEqual(['0/infer']);
   });
 
   it('hands a frame on as expired when no worker takes it in time', () => {
@@ -306,6 +306,82 @@ describe('Dispatcher', () => {
     pool.set(0, 'sink', 'released');
     dispatcher.tick();
     expect(dispatcher.pending()).toBe(0);
+  });
+
+  describe('changed while frames flow', () => {
+    /** Frames that a worker takes and lets go at once. */
+    const feed = (dispatcher: Dispatcher, from: number, to: number): void => {
+      for (let seq = from; seq < to; seq++) {
+        dispatcher.dispatch(frame(seq));
+        pool.set(seq, 'infer', 'released');
+      }
+    };
+
+    it('a shorter interval counts at once, not when the longer one has ended', () => {
+      const dispatcher = make({ interval: 100 });
+      feed(dispatcher, 0, 3);
+      dispatcher.configure({ inferred: true, interval: 1 });
+      feed(dispatcher, 3, 8);
+      expect(sent).toEqual([0, 4, 6]);
+      dispatcher.configure({ inferred: true, interval: 0 });
+      feed(dispatcher, 8, 10);
+      expect(sent).toEqual([0, 4, 6, 8, 9]);
+    });
+
+    it('a longer interval begins with the next frame that is looked at', () => {
+      const dispatcher = make({ interval: 0 });
+      feed(dispatcher, 0, 2);
+      dispatcher.configure({ inferred: true, interval: 3 });
+      feed(dispatcher, 2, 8);
+      expect(sent).toEqual([0, 1, 2, 6]);
+    });
+
+    it('a stream loses its model and gets one', () => {
+      const dispatcher = make();
+      feed(dispatcher, 0, 1);
+      dispatcher.configure({ inferred: false, interval: 0 });
+      feed(dispatcher, 1, 3);
+      dispatcher.configure({ inferred: true, interval: 0 });
+      feed(dispatcher, 3, 4);
+      expect(sent).toEqual([0, 3]);
+      expect(handedOn).toEqual([
+        [1, 'SKIPPED'],
+        [2, 'SKIPPED'],
+      ]);
+    });
+
+    it('a frame that was sent to workers stays theirs when the model goes', () => {
+      const dispatcher = make();
+      dispatcher.dispatch(frame(0));
+      dispatcher.configure({ inferred: false, interval: 0 });
+      dispatcher.dispatch(frame(1));
+      expect(handedOn).toEqual([[1, 'SKIPPED']]);
+      pool.set(0, 'infer', 'held');
+      nowMs = 2000;
+      dispatcher.tick();
+      pool.set(0, 'infer', 'released');
+      dispatcher.tick();
+      expect(handedOn).toEqual([[1, 'SKIPPED']]);
+    });
+
+    it('lossless frames that wait for the workers are handed on when the model goes, each once', () => {
+      const dispatcher = make({ mode: 'lossless', inFlight: 2 });
+      for (let seq = 0; seq < 5; seq++) dispatcher.dispatch(frame(seq));
+      pool.set(0, 'infer', 'held');
+      dispatcher.configure({ inferred: false, interval: 0 });
+      expect(sent).toEqual([0, 1]);
+      expect(handedOn.map(([seq]) => seq)).toEqual([2, 3, 4]);
+      nowMs = 1001;
+      dispatcher.tick();
+      dispatcher.tick();
+      expect(handedOn.map(([seq]) => seq)).toEqual([2, 3, 4, 1]);
+      // The worker that has the first one dies.
+      pool.set(0, 'infer', 'none');
+      dispatcher.lost([['e', 0, 1n]]);
+      expect(handedOn.map(([seq]) => seq)).toEqual([2, 3, 4, 1, 0]);
+      expect(new Set(handedOn.map(([, status]) => status))).toEqual(new Set(['SKIPPED']));
+      expect(sent).toEqual([0, 1]);
+    });
   });
 
   it('hands on what nobody took when the stream is over', () => {

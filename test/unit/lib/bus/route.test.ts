@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { groupHold, routeGroups } from '../../../../lib/bus/route.js';
 
-const LIVE = { slots: 16, mode: 'latest', inferred: true, inFlight: 2 } as const;
+const LIVE = { slots: 16, mode: 'latest', inFlight: 2 } as const;
 
 describe('routeGroups', () => {
   it('gives workers what they may have in flight, and leaves a quarter to others', () => {
@@ -18,14 +18,10 @@ describe('routeGroups', () => {
     ]);
   });
 
-  it('has no workers on the route of a stream without a model', () => {
-    expect(routeGroups({ ...LIVE, inferred: false })).toEqual([{ name: 'sink', hold: 12 }]);
-  });
-
   it.each([2, 3, 4, 5, 7, 8, 9, 16, 100, 256])('never gives more than the %i slots, and one frame to each', (slots) => {
     for (const mode of ['latest', 'lossless'] as const) {
       for (const inFlight of [1, 2, 64]) {
-        const route = routeGroups({ slots, mode, inferred: true, inFlight });
+        const route = routeGroups({ slots, mode, inFlight });
         const given = route.reduce((sum, { hold }) => sum + hold, 0);
         expect(given).toBeLessThanOrEqual(slots);
         expect(Math.min(...route.map(({ hold }) => hold))).toBeGreaterThan(0);
