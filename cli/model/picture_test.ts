@@ -82,7 +82,7 @@ async function look(
   { manifest, minConfidence }: PictureTestOptions,
 ): Promise<{ seen: Seen; times: BatchTimes }> {
   const { labels } = manifest;
-  const thresholds = classThresholds(manifest, '', { labels: [], minConfidence });
+  const thresholds = classThresholds(manifest, '', { labels: [], minConfidence, thresholds: {} });
   const { width, height } = lease.format;
   const { rows, findings, times } = await detector.detect([{ leaseId: lease.id, region: null, width, height, thresholds }]);
   const found = findings[0] ?? noFindings();

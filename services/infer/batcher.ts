@@ -30,9 +30,11 @@ export class Batcher<T extends Batchable> {
   /** By stream, the one whose turn is next first; no list is empty. */
   readonly #queues = new Map<string, Waiting<T>[]>();
   #length = 0;
+  #size: number;
 
   constructor(options: BatcherOptions, nowMs: () => number) {
     this.#options = options;
+    this.#size = options.size;
     this.#nowMs = nowMs;
   }
 
@@ -43,7 +45,12 @@ export class Batcher<T extends Batchable> {
 
   /** Whether a batch could be no larger if it waited. */
   get full(): boolean {
-    return this.#takeable() >= this.#options.size;
+    return this.#takeable() >= this.#size;
+  }
+
+  /** Most frames of a batch from now on. */
+  resize(size: number): void {
+    this.#size = size;
   }
 
   add(frame: T): void {
@@ -90,12 +97,12 @@ export class Batcher<T extends Batchable> {
 
   #takeInTurn(): T[] {
     const batch: T[] = [];
-    for (let before = -1; batch.length > before && batch.length < this.#options.size; ) {
+    for (let before = -1; batch.length > before && batch.length < this.#size; ) {
       before = batch.length;
       const first = before === 0;
       // A copy, because the turn changes while we walk.
       for (const streamId of [...this.#queues.keys()]) {
-        if (batch.length === this.#options.size) break;
+        if (batch.length === this.#size) break;
         const frame = this.#takeOf(streamId, first);
         if (frame !== null) batch.push(frame);
       }

@@ -48,13 +48,13 @@ export function preprocessSpec(input: ModelInput): PreprocessSpec {
 /** Frames in, detections out: preprocess, engine, decoder, suppression, on one thread. */
 export class Detector {
   readonly #manifest: ModelManifest;
-  readonly #engine: Engine;
+  readonly #engine: Pick<Engine, 'run'>;
   readonly #decoder: Decoder;
   readonly #preprocess: Preprocess;
   readonly #spec: PreprocessSpec;
   readonly #found = new Findings();
 
-  private constructor(manifest: ModelManifest, decoder: Decoder, engine: Engine, preprocess: Preprocess) {
+  private constructor(manifest: ModelManifest, decoder: Decoder, engine: Pick<Engine, 'run'>, preprocess: Preprocess) {
     this.#manifest = manifest;
     this.#engine = engine;
     this.#decoder = decoder;
@@ -63,7 +63,7 @@ export class Detector {
   }
 
   /** Loads the decoder that the manifest declares. @throws MODEL_DECODER */
-  static async create(manifest: ModelManifest, engine: Engine, preprocess: Preprocess): Promise<Detector> {
+  static async create(manifest: ModelManifest, engine: Pick<Engine, 'run'>, preprocess: Preprocess): Promise<Detector> {
     return new Detector(manifest, await createDecoder(manifest), engine, preprocess);
   }
 

@@ -5,6 +5,7 @@ import type { Log } from '../../lib/log.js';
 import type { BatchTimes } from './detector.js';
 import type { FrameFindings } from './frame_findings.js';
 import type { ExecutorData, ExecutorFrame, ExecutorReply, ExecutorRequest } from './executor_protocol.js';
+import type { InputTensorData, OutputTensorData, TensorSignature } from './tensor_inference.js';
 
 /** What an executor has found in a batch. */
 export interface ExecutorResult {
@@ -33,12 +34,15 @@ const CLOSE_DEADLINE_MS = 2_000;
 /** Weight of the newest batch in the expected time. */
 const NEWEST = 0.2;
 
+type Done = Extract<ExecutorReply, { type: 'done' | 'tensors' }>;
+
 interface Running {
   id: number;
-  size: number;
+  /** Frames of the batch; null: a client's tensors. */
+  size: number | null;
   /** While it waits behind another one, when it was given. */
   startedMs: number;
-  resolve: (result: ExecutorResult) => void;
+  resolve: (reply: Done) => void;
   reject: (error: FramebusError) => void;
 }
 
@@ -59,6 +63,7 @@ export class Executor {
   /** Expected milliseconds of a batch, by size. */
   #batchMs = new Map<number, number>();
   #uncertaintyMs = 0;
+  #signature: TensorSignature | null = null;
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
@@ -91,19 +96,45 @@ export class Executor {
     return this.#state === 'busy' && this.#running !== null && this.#next === null;
   }
 
+  /** What the model takes and gives. */
+  get signature(): TensorSignature {
+    if (this.#signature === null) throw new Error(`executor is ${this.#state}, its model is not loaded`);
+    return this.#signature;
+  }
+
   /** Runs a batch, at once or after the one that runs. @throws ENGINE_FAILED and what the batch itself caused */
   run(frames: ExecutorFrame[]): Promise<ExecutorResult> {
+    return this.#give(frames.length, (id) => ({ type: 'batch', id, frames })).then((reply) => {
+      if (reply.type !== 'done') throw new Error('the executor answered a batch with tensors');
+      return { rows: reply.rows, findings: reply.findings, times: reply.times };
+    });
+  }
+
+  /** Runs tensors of a client, at once or after the batch that runs. @throws ENGINE_FAILED */
+  runTensors(inputs: ReadonlyMap<string, InputTensorData>): Promise<OutputTensorData[]> {
+    return this.#give(null, (id) => ({ type: 'tensors', id, inputs })).then((reply) => {
+      if (reply.type !== 'tensors') throw new Error('the executor answered tensors with a batch');
+      return reply.outputs;
+    });
+  }
+
+  /** Thresholds that frames refer to by `number` from the next batch on. A thread that is started later gets them from `data`. */
+  setFilter(number: number, thresholds: Float64Array): void {
+    const request: ExecutorRequest = { type: 'filter', number, thresholds };
+    this.#worker?.postMessage(request);
+  }
+
+  #give(size: number | null, request: (id: number) => ExecutorRequest): Promise<Done> {
     const worker = this.#worker;
     if (worker === null || (this.#state !== 'idle' && !this.takesNext)) throw new Error(`executor is ${this.#state}, it takes no batch`);
     const isNext = this.#state === 'busy';
     this.#state = 'busy';
     const id = this.#serial++;
     return new Promise((resolve, reject) => {
-      const given = { id, size: frames.length, startedMs: performance.now(), resolve, reject };
+      const given = { id, size, startedMs: performance.now(), resolve, reject };
       if (isNext) this.#next = given;
       else this.#running = given;
-      const request: ExecutorRequest = { type: 'batch', id, frames };
-      worker.postMessage(request);
+      worker.postMessage(request(id));
     });
   }
 
@@ -149,35 +180,37 @@ export class Executor {
     });
   }
 
-  #onReady({ engine, loadMs, batchMs }: Extract<ExecutorReply, { type: 'ready' }>): void {
+  #onReady({ signature, loadMs, batchMs }: Extract<ExecutorReply, { type: 'ready' }>): void {
     if (this.#state === 'closed') return;
     const model = this.#options.data.manifest.name;
     const times = Object.fromEntries([...batchMs].map(([size, ms]) => [size, Math.round(ms * 10) / 10]));
-    this.#options.log.info({ model, engine, loadMs: Math.round(loadMs), batchMs: times }, 'model is loaded and warm');
+    this.#signature = signature;
+    this.#options.log.info({ model, engine: signature.engine, loadMs: Math.round(loadMs), batchMs: times }, 'model is loaded and warm');
     this.#batchMs = new Map(batchMs);
     this.#state = 'idle';
     this.#options.onChange();
   }
 
-  #onBatch(reply: Extract<ExecutorReply, { type: 'done' | 'failed' }>): void {
+  #onBatch(reply: Done | Extract<ExecutorReply, { type: 'failed' }>): void {
     const running = this.#running;
     if (running === null || running.id !== reply.id) return;
     this.#running = this.#next;
     this.#next = null;
     if (this.#running !== null) this.#running.startedMs = performance.now();
     else if (this.#state === 'busy') this.#state = 'idle';
-    if (reply.type === 'done') {
-      this.#restartMs = FIRST_RESTART_MS;
-      this.#learn(running);
-      running.resolve({ rows: reply.rows, findings: reply.findings, times: reply.times });
-    } else {
+    if (reply.type === 'failed') {
       const code = isErrorCode(reply.code) ? reply.code : 'ENGINE_FAILED';
       running.reject(new FramebusError(code, reply.message));
+    } else {
+      this.#restartMs = FIRST_RESTART_MS;
+      this.#learn(running);
+      running.resolve(reply);
     }
     this.#options.onChange();
   }
 
   #learn({ size, startedMs }: Running): void {
+    if (size === null) return;
     const tookMs = performance.now() - startedMs;
     const expected = this.#batchMs.get(size) ?? tookMs;
     this.#batchMs.set(size, expected + NEWEST * (tookMs - expected));
@@ -185,7 +218,7 @@ export class Executor {
   }
 
   #expectedMs({ size }: Running): number {
-    return this.#batchMs.get(size) ?? 0;
+    return (size === null ? this.#batchMs.values().next().value : this.#batchMs.get(size)) ?? 0;
   }
 
   #onDeath(error: FramebusError): void {

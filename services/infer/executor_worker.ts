@@ -23,7 +23,8 @@ async function load(): Promise<{ detector: Detector; engine: OnnxEngine } | null
     const engine = await OnnxEngine.load({ manifest, file: modelFile, threads, input, maxBatch });
     const detector = await Detector.create(manifest, engine, (frames, spec) => preprocess(frames, spec, input));
     const batchMs = await detector.warmUp(maxBatch);
-    reply({ type: 'ready', engine: engine.description, loadMs: performance.now() - startedMs, batchMs });
+    const signature = { inputs: [...engine.inputs], outputs: [...engine.outputs], maxBatch: pictures, engine: engine.description };
+    reply({ type: 'ready', signature, loadMs: performance.now() - startedMs, batchMs });
     return { detector, engine };
   } catch (error) {
     const { code, message, remedy } = toFramebusError(error);
@@ -49,16 +50,36 @@ async function runBatch(detector: Detector, { id, frames }: Extract<ExecutorRequ
   }
 }
 
+async function runTensors(engine: OnnxEngine, { id, inputs }: Extract<ExecutorRequest, { type: 'tensors' }>): Promise<void> {
+  try {
+    const outputs = Object.entries(await engine.runTensors(inputs)).map(([name, { type, dims, data }]) => {
+      // Copied, because the outputs are the engine's.
+      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
+      return { name, type, dims: [...dims], bytes };
+    });
+    reply({ type: 'tensors', id, outputs }, outputs.map(({ bytes }) => bytes.buffer));
+  } catch (error) {
+    const { code, message } = toFramebusError(error);
+    reply({ type: 'failed', id, code, message });
+  }
+}
+
 const loaded = await load();
 if (loaded === null) {
   port.close();
 } else {
+  const { detector, engine } = loaded;
   // One after the other: the next batch waits here while this one runs.
   let last = Promise.resolve();
   port.on('message', (request: ExecutorRequest) => {
     last = last.then(async () => {
-      if (request.type === 'batch') return runBatch(loaded.detector, request);
-      await loaded.engine.close();
+      if (request.type === 'batch') return runBatch(detector, request);
+      if (request.type === 'tensors') return runTensors(engine, request);
+      if (request.type === 'filter') {
+        data.filters[request.number] = request.thresholds;
+        return;
+      }
+      await engine.close();
       port.close();
     });
   });

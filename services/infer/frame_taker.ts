@@ -5,12 +5,20 @@ import { LogLimit } from '../../lib/log_limit.js';
 import { decodeFrame } from '../../lib/messages.js';
 import type { BusConsumer, FrameLease, LeaseRefusal } from '../../native/contract.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
-import type { ModelRunner } from './model_runner.js';
+import type { LeasedFrame } from './leased_frame.js';
 import type { PulledMessage } from './pulled_message.js';
 
 type Bus = Pick<BusConsumer, 'attach' | 'lease' | 'held'>;
 type Message = Pick<PulledMessage, 'data' | 'subject' | 'ack' | 'nak'>;
-type Runner = Pick<ModelRunner, 'add' | 'attaching' | 'pump'>;
+
+/** Who takes the frames. */
+export interface FrameReceiver {
+  /** A frame was received whose pool has to be attached first; −1 when that is over. */
+  attaching(change: 1 | -1): void;
+  add(frame: LeasedFrame): void;
+  /** There is room for another frame. */
+  pump(): void;
+}
 
 /** Another worker may have room for a frame that this one cannot hold. */
 const RETURN_MS = 5;
@@ -32,13 +40,13 @@ export class FrameTaker {
   }
 
   /** @param lossless acknowledge only when the result is out */
-  take(message: Message, lossless: boolean, runner: Runner): void {
+  take(message: Message, lossless: boolean, receiver: FrameReceiver): void {
     const frame = this.#read(message);
     if (frame === null) return message.ack();
     const { uuid } = frame.epoch;
     const lease = this.#bus.lease(uuid, frame.slot, frame.generation);
-    if (lease !== 'unattached') return this.#onLease(lease, frame, message, lossless, runner);
-    runner.attaching(1);
+    if (lease !== 'unattached') return this.#onLease(lease, frame, message, lossless, receiver);
+    receiver.attaching(1);
     this.#bus
       .attach(frame.producer, uuid)
       .then(
@@ -49,8 +57,8 @@ export class FrameTaker {
         },
       )
       .then((late) => {
-        runner.attaching(-1);
-        this.#onLease(late, frame, message, lossless, runner);
+        receiver.attaching(-1);
+        this.#onLease(late, frame, message, lossless, receiver);
       })
       .catch((error: unknown) => this.#log.error({ err: error }, 'taking a frame failed'));
   }
@@ -73,7 +81,7 @@ export class FrameTaker {
     frame: FrameDescriptor,
     message: Message,
     lossless: boolean,
-    runner: Runner,
+    receiver: FrameReceiver,
   ): void {
     const counters = this.#counters.stream(frame.streamId);
     if (lease === 'quota') {
@@ -87,10 +95,10 @@ export class FrameTaker {
       counters.setSize(lease.format.width, lease.format.height);
       if (!lossless) message.ack();
       const leasedNs = process.hrtime.bigint();
-      runner.add({ streamId: frame.streamId, oneABatch: !lossless, frame, lease, leasedNs, message: lossless ? message : null });
+      receiver.add({ streamId: frame.streamId, oneABatch: !lossless, frame, lease, leasedNs, message: lossless ? message : null });
       return;
     }
-    runner.pump();
+    receiver.pump();
   }
 
   #warn(fields: object, text: string): void {

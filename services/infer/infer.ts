@@ -1,51 +1,40 @@
 import { GROUP_SHARE, INFER_GROUP } from '../../lib/bus/route.js';
 import { readToken } from '../../lib/bus/token.js';
 import type { StreamConfig } from '../../lib/config.js';
-import type { Log } from '../../lib/log.js';
+import { hostPort } from '../../lib/listen.js';
+import { RpcServer } from '../../lib/rpc.js';
 import type { Service, ServiceContext } from '../../lib/service.js';
-import * as subjects from '../../lib/subjects.js';
-import { ensureModelFile } from '../../models/fetch.js';
-import { findManifest } from '../../models/find.js';
-import type { ModelManifest } from '../../models/manifest.js';
 import type { BusConsumer } from '../../native/contract.js';
 import { createBusConsumer } from '../../native/index.js';
+import type { ServedModel as ServedModelStatus } from '#proto/framebus/model/v1/served_model.js';
 import type { StreamStatus } from '#proto/framebus/status/v1/status.js';
-import { classThresholds } from './class_thresholds.js';
-import { engineThreads } from './engine_threads.js';
-import { Executor } from './executor.js';
-import { FrameConsumer, type FrameConsumerOptions } from './frame_consumer.js';
+import { FrameAnswers } from './frame_answers.js';
+import { frameConsumers } from './frame_consumers.js';
 import { FrameTaker } from './frame_taker.js';
 import { InferMetrics } from './metrics.js';
+import { ModelLoader } from './model_loader.js';
+import { ModelRegistry, type StreamWants } from './model_registry.js';
 import { ModelRunner } from './model_runner.js';
-import { checkRawLimit } from './raw_limit.js';
 import { ResultPublisher } from './result_publisher.js';
+import type { ServedModelParts } from './served_model.js';
 
 /** Of nats-server, which says its own when it is connected. */
 const DEFAULT_MAX_PAYLOAD = 1024 * 1024;
-/** Frames of a dead worker come to another one after this. */
-const ACK_WAIT_MS = 1_000;
-/** Longer than any batch takes: a lossless frame is acknowledged when its result is out. */
-const LOSSLESS_ACK_WAIT_MS = 30_000;
+/** Frames for a model that a stream has just left may be on their way for so long. */
+const LINGER_MS = 10_000;
 
 /**
  * Starts inference for every model that a stream uses. @throws MODEL_…, ENGINE_…,
  * and CONFIG_INVALID for labels that a model does not know
  */
 export async function startInfer(context: ServiceContext): Promise<Service> {
-  const { config, log } = context;
-  const names = new Set(config.streams.flatMap(({ model }) => model ?? []));
-  const models = [...names].map((name) => ({
-    manifest: findManifest(name, config.models.directory),
-    streams: config.streams.filter(({ model }) => model === name),
-  }));
   const infer = new Infer(context);
   try {
-    for (const { manifest, streams } of models) await infer.addModel(manifest, streams);
+    await infer.start();
   } catch (error) {
     await infer.close();
     throw error;
   }
-  log.info({ models: models.map(({ manifest }) => manifest.name) }, 'waiting for frames');
   return infer;
 }
 
@@ -54,65 +43,48 @@ class Infer implements Service {
   readonly #bus: BusConsumer;
   readonly #taker: FrameTaker;
   readonly #metrics: InferMetrics;
-  readonly #runners: ModelRunner[] = [];
+  readonly #loader: ModelLoader;
+  readonly #registry: ModelRegistry;
+  readonly #rpc: RpcServer;
   #closed: Promise<void> | null = null;
 
   constructor(context: ServiceContext) {
-    const { config, instance, log, counters } = context;
+    const { config, counters, log, nats, signal } = context;
     this.#context = context;
-    this.#bus = createBusConsumer(
-      {
-        directory: config.bus.directory,
-        name: instance,
-        group: INFER_GROUP,
-        maxHeld: config.infer.maxHeld,
-        ...GROUP_SHARE,
-        token: readToken(config.bus.tokenFile),
-      },
-      (event) => {
-        if (event.type === 'leaked') log.error(event, 'a frame lease was lost; it is ended now');
-        else if (event.type === 'revoked') log.error(event, 'the producer took its frames back; attaching again');
-        else log.warn(event, 'producer is gone; its next pool is attached when it is back');
-      },
-    );
+    this.#bus = createConsumer(context);
     this.#taker = new FrameTaker(this.#bus, counters, log);
     this.#metrics = new InferMetrics(context.metrics);
+    this.#loader = new ModelLoader({
+      models: config.models,
+      infer: config.infer,
+      maxPayloadBytes: () => nats.info?.max_payload ?? DEFAULT_MAX_PAYLOAD,
+      signal,
+      log,
+    });
+    this.#registry = new ModelRegistry({ parts: (name, onChange) => this.#parts(name, onChange), log, lingerMs: LINGER_MS });
+    this.#rpc = new RpcServer({ ...config.infer.grpc, key: 'infer.grpc' });
   }
 
-  /** Loads a model into its executors and starts to take frames for it. */
-  async addModel(manifest: ModelManifest, streams: readonly StreamConfig[]): Promise<void> {
-    const { config, counters, nats } = this.#context;
-    const log = this.#context.log.child({ model: manifest.name });
-    checkRawLimit(manifest, nats.info?.max_payload ?? DEFAULT_MAX_PAYLOAD);
-    const modelFile = await this.#modelFile(manifest, log);
-    const { executors: count, threads, batch, maxHeld } = config.infer;
-    const maxBatch = Math.min(batch.size, manifest.batch === 'dynamic' ? batch.size : manifest.batch);
-    const { filters, filterOf } = streamFilters(manifest, streams);
-    const data = { manifest, modelFile, threads: engineThreads(threads, count), maxBatch, filters };
-    const onChange = (): void => runner.pump();
-    const executors = Array.from({ length: count }, () => new Executor({ data, log, onChange }));
-    const consumers = this.#consumers(manifest.name, streams, (message, lossless) => this.#taker.take(message, lossless, runner), log);
-    const publisher = new ResultPublisher(nats, manifest, (stream) => counters.stream(stream));
-    const metrics = this.#metrics.model(
-      manifest.name,
-      streams.map(({ id }) => id),
-    );
-    const runner = new ModelRunner(
-      { batchSize: maxBatch, maxAgeMs: batch.maxAgeMs, maxHeld, filterOf },
-      { consumers, executors, publisher, metrics, log },
-    );
-    this.#runners.push(runner);
-    await Promise.all(executors.map((executor) => executor.load()));
-    await Promise.all(consumers.map((consumer) => consumer.start()));
-    runner.pump();
+  /** Loads what the streams ask for, and starts to take frames. */
+  async start(): Promise<void> {
+    const { config, log, addresses } = this.#context;
+    const { grpc } = config.infer;
+    addresses.set('grpc', hostPort(grpc.host, await this.#rpc.listen()));
+    for (const stream of config.streams) await this.#registry.setStream(stream.id, streamWants(stream));
+    this.#rpc.setServing(true);
+    log.info({ models: this.#registry.names() }, 'waiting for frames');
   }
 
   ready(): string | null {
-    return this.#runners.map((runner) => runner.ready()).find((why) => why !== null) ?? null;
+    return this.#registry.notReady();
   }
 
   streams(): StreamStatus[] {
     return this.#context.counters.statuses();
+  }
+
+  models(): ServedModelStatus[] {
+    return this.#registry.statuses();
   }
 
   close(): Promise<void> {
@@ -121,58 +93,51 @@ class Infer implements Service {
   }
 
   async #close(): Promise<void> {
-    await Promise.all(this.#runners.map((runner) => runner.close()));
+    await this.#rpc.close();
+    await this.#registry.close();
     await this.#bus.close();
   }
 
-  #modelFile(manifest: ModelManifest, log: Log): Promise<string> {
-    let phase = '';
-    return ensureModelFile(manifest, {
-      cacheDirectory: this.#context.config.models.cache,
-      signal: this.#context.signal,
-      onProgress: (progress) => {
-        if (progress.phase !== phase) log.info({ what: progress.what }, `model is not in the cache: ${progress.phase}`);
-        phase = progress.phase;
-      },
+  /** What a served model is made of. */
+  #parts(name: string, onChange: () => void): ServedModelParts {
+    const { config, counters, nats } = this.#context;
+    const log = this.#context.log.child({ model: name });
+    const metrics = this.#metrics.model(
+      name,
+      config.streams.map(({ id }) => id),
+    );
+    const publisher = new ResultPublisher(nats, name, (stream) => counters.stream(stream));
+    const answers = new FrameAnswers({ publisher, metrics, secondStage: null, onLetGo: () => runner.pump() });
+    const consumers = frameConsumers(name, config.streams, nats, log, (message, lossless) => {
+      const served = this.#registry.get(name);
+      if (served !== undefined) this.#taker.take(message, lossless, served);
     });
-  }
-
-  #consumers(
-    model: string,
-    streams: readonly StreamConfig[],
-    onFrame: (message: Parameters<FrameTaker['take']>[0], lossless: boolean) => void,
-    log: Log,
-  ): FrameConsumer[] {
-    const modes = new Set(streams.map((stream) => stream.mode));
-    return [...modes].map((mode) => {
-      const lossless = mode === 'lossless';
-      const options = lossless ? losslessConsumer(model) : latestConsumer(model);
-      return new FrameConsumer(this.#context.nats, options, (message) => onFrame(message, lossless), log);
-    });
+    const { batch, maxHeld } = config.infer;
+    const runner = new ModelRunner({ maxAgeMs: batch.maxAgeMs, maxHeld }, { consumers, held: () => answers.open, metrics, log });
+    return { runner, answers, consumers, load: (manifest, filters) => this.#loader.load(manifest, filters), onChange, log };
   }
 }
 
-const latestConsumer = (model: string): FrameConsumerOptions => ({
-  stream: subjects.FRAME_STREAM,
-  durable: subjects.frameConsumer(model),
-  filterSubject: subjects.framesOfModel(model),
-  ackWaitMs: ACK_WAIT_MS,
-});
+function createConsumer({ config, instance, log }: ServiceContext): BusConsumer {
+  return createBusConsumer(
+    {
+      directory: config.bus.directory,
+      name: instance,
+      group: INFER_GROUP,
+      maxHeld: config.infer.maxHeld,
+      ...GROUP_SHARE,
+      token: readToken(config.bus.tokenFile),
+    },
+    (event) => {
+      if (event.type === 'leaked') log.error(event, 'a frame lease was lost; it is ended now');
+      else if (event.type === 'revoked') log.error(event, 'the producer took its frames back; attaching again');
+      else log.warn(event, 'producer is gone; its next pool is attached when it is back');
+    },
+  );
+}
 
-const losslessConsumer = (model: string): FrameConsumerOptions => ({
-  stream: subjects.LOSSLESS_FRAME_STREAM,
-  durable: subjects.losslessFrameConsumer(model),
-  filterSubject: subjects.losslessFramesOfModel(model),
-  ackWaitMs: LOSSLESS_ACK_WAIT_MS,
-});
-
-/** Thresholds of every stream; the first entry is for streams that the configuration does not name. */
-function streamFilters(
-  manifest: ModelManifest,
-  streams: readonly StreamConfig[],
-): { filters: Float64Array[]; filterOf: (streamId: string) => number } {
-  const everything = classThresholds(manifest, '', { labels: [], minConfidence: null });
-  const filters = [everything, ...streams.map((stream) => classThresholds(manifest, stream.id, stream))];
-  const indices = new Map(streams.map((stream, index) => [stream.id, index + 1]));
-  return { filters, filterOf: (streamId) => indices.get(streamId) ?? 0 };
+/** What the configuration says of a stream. */
+function streamWants({ model, labels, minConfidence, thresholds, region, secondary }: StreamConfig): StreamWants {
+  const view = { labels, minConfidence, thresholds, region };
+  return { model, view, secondary: secondary.map(({ model: name }) => name) };
 }

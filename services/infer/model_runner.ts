@@ -1,41 +1,37 @@
-import { messageOf } from '../../lib/errors.js';
+import { FramebusError, messageOf } from '../../lib/errors.js';
 import type { Log } from '../../lib/log.js';
-import type { FrameLease } from '../../native/contract.js';
-import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
-import { Batcher, type Batchable } from './batcher.js';
-import type { Executor } from './executor.js';
+import type { ModelManifest } from '../../models/manifest.js';
+import { Batcher } from './batcher.js';
+import type { Executor, ExecutorResult } from './executor.js';
 import type { FrameConsumer } from './frame_consumer.js';
 import { noFindings } from './frame_findings.js';
 import type { ModelMetrics } from './metrics.js';
-import type { PulledMessage } from './pulled_message.js';
-import type { Inferred, ResultPublisher } from './result_publisher.js';
-
-/** A frame that this worker has leased and will answer for. */
-export interface LeasedFrame extends Batchable {
-  frame: FrameDescriptor;
-  lease: FrameLease;
-  /** CLOCK_MONOTONIC of the lease, in nanoseconds. */
-  leasedNs: bigint;
-  /** Acknowledged once the result is out; null when it was acknowledged on receipt. */
-  message: Pick<PulledMessage, 'ack'> | null;
-}
+import type { InputTensorData, OutputTensorData } from './tensor_inference.js';
+import { TensorQueue } from './tensor_queue.js';
+import type { Work } from './work.js';
 
 export interface ModelRunnerOptions {
-  /** Most frames of a batch. */
-  batchSize: number;
   maxAgeMs: number;
   /** Most frames that the worker may hold. */
   maxHeld: number;
-  /** Index of a stream's thresholds among the executors' filters. */
-  filterOf: (streamId: string) => number;
 }
 
-/** Where frames come from, executors and results, as far as the runner needs to know them. */
+/** A loaded model, see `Generation`. */
+export interface Crew {
+  readonly manifest: ModelManifest;
+  readonly executors: readonly Pick<Executor, 'state' | 'takesNext' | 'remainingMs' | 'uncertaintyMs' | 'run' | 'runTensors'>[];
+  /** Most frames of a batch. */
+  readonly batchSize: number;
+  /** Number of a stream's thresholds for the executors. */
+  filterOf(streamId: string): number;
+}
+
+/** Where frames come from, as far as the runner needs to know it. */
 export interface ModelRunnerParts {
   consumers: readonly Pick<FrameConsumer, 'ready' | 'want' | 'coming' | 'close'>[];
-  executors: readonly Pick<Executor, 'state' | 'takesNext' | 'remainingMs' | 'uncertaintyMs' | 'run' | 'close'>[];
-  publisher: Pick<ResultPublisher, 'inferred' | 'failed' | 'revoked' | 'flushed'>;
-  metrics: ModelMetrics;
+  /** Frames that were taken and not let go. */
+  held: () => number;
+  metrics: Pick<ModelMetrics, 'batch'>;
   log: Log;
 }
 
@@ -49,33 +45,46 @@ const LEAD_UNCERTAINTIES = 2;
 const LONGEST_LEAD_MS = 30;
 const DRAIN_POLL_MS = 5;
 
-type RunnerExecutor = ModelRunnerParts['executors'][number];
+type RunnerExecutor = Crew['executors'][number];
 
 const leadMs = ({ uncertaintyMs }: RunnerExecutor): number =>
   Math.min(LONGEST_LEAD_MS, LEAD_MS + LEAD_UNCERTAINTIES * uncertaintyMs);
 
-/** One model at work: asks for frames as executors become free, batches them, publishes what was seen. */
+/** One served model at work: asks for frames as executors become free, and batches what it is given. */
 export class ModelRunner {
   readonly #options: ModelRunnerOptions;
   readonly #parts: ModelRunnerParts;
-  readonly #batcher: Batcher<LeasedFrame>;
+  readonly #batcher: Batcher<Work>;
+  readonly #tensors = new TensorQueue();
+  /** null: nothing is loaded yet. */
+  #crew: Crew | null = null;
   /** Frames whose pool is being attached. */
   #attaching = 0;
-  /** Frames in batches that run. */
-  #running = 0;
+  /** Batches that run, by the crew that has them. */
+  readonly #running = new Map<Crew, number>();
   #wake: NodeJS.Timeout | null = null;
   #closing = false;
 
   constructor(options: ModelRunnerOptions, parts: ModelRunnerParts) {
     this.#options = options;
     this.#parts = parts;
-    this.#batcher = new Batcher({ size: options.batchSize, maxAgeMs: options.maxAgeMs }, () => performance.now());
+    this.#batcher = new Batcher({ size: 1, maxAgeMs: options.maxAgeMs }, () => performance.now());
   }
 
   /** null when frames can be taken, else why not. */
   ready(): string | null {
+    if (this.#crew === null) return 'the model is not loaded yet';
     if (!this.#anyExecutor()) return 'no executor runs';
     return this.#parts.consumers.every(({ ready }) => ready) ? null : 'the frame consumer is not there yet';
+  }
+
+  /** The next batch goes to this crew; resolves when the one before has finished its last. */
+  async use(crew: Crew): Promise<void> {
+    const before = this.#crew;
+    this.#crew = crew;
+    this.#batcher.resize(crew.batchSize);
+    this.pump();
+    if (before !== null) await this.#finished(before);
   }
 
   /** A frame was received whose pool has to be attached first. */
@@ -83,59 +92,73 @@ export class ModelRunner {
     this.#attaching += change;
   }
 
-  add(frame: LeasedFrame): void {
-    this.#parts.metrics.taken(frame.streamId);
-    if (this.#closing) {
-      void this.#fail([frame], 'the service is stopping');
-      return;
-    }
-    this.#batcher.add(frame);
+  add(work: Work): void {
+    if (this.#closing) return work.failed('the service is stopping');
+    this.#batcher.add(work);
     this.pump();
+  }
+
+  /** Tensors of a client, between two batches. @throws ENGINE_FAILED, CANCELLED, SHUTTING_DOWN */
+  runTensors(inputs: ReadonlyMap<string, InputTensorData>, signal: AbortSignal): Promise<OutputTensorData[]> {
+    if (this.#closing) return Promise.reject(stopping());
+    const outputs = this.#tensors.add(inputs, signal);
+    this.pump();
+    return outputs;
+  }
+
+  /** Requests of clients that wait. */
+  get tensorsWaiting(): number {
+    return this.#tensors.length;
   }
 
   /** Starts what can be started and asks for what could be started next; called whenever something has changed. */
   pump(): void {
-    for (const executor of this.#parts.executors) {
-      if (executor.state !== 'idle') continue;
-      const batch = this.#batcher.take(this.#closing ? 0 : this.#coming());
-      if (batch === null) break;
-      void this.#run(executor, batch);
+    const crew = this.#crew;
+    if (crew !== null) {
+      for (const executor of crew.executors) if (executor.state === 'idle') this.#start(crew, executor);
+      this.#runAhead(crew);
+      if (!this.#closing) this.#ask(crew);
     }
-    this.#runAhead();
-    if (!this.#closing) this.#ask();
     this.#scheduleWake();
+  }
+
+  #start(crew: Crew, executor: RunnerExecutor): void {
+    if (this.#tensors.isNext && this.#tensors.start(executor)) return;
+    const batch = this.#batcher.take(this.#closing ? 0 : this.#coming());
+    if (batch !== null) void this.#run(crew, executor, batch);
+    else this.#tensors.start(executor);
   }
 
   /**
    * A full batch gains nothing by waiting here: it goes to the executor that is
    * done first, whose engine then goes on with it at once.
    */
-  #runAhead(): void {
-    while (this.#batcher.full) {
-      const [executor] = this.#parts.executors
+  #runAhead(crew: Crew): void {
+    while (this.#batcher.full && !this.#tensors.isNext) {
+      const [executor] = crew.executors
         .filter((one) => one.takesNext && this.#isSoonIdle(one))
         .toSorted((a, b) => (a.remainingMs() ?? 0) - (b.remainingMs() ?? 0));
       const batch = executor === undefined ? null : this.#batcher.take(0);
       if (executor === undefined || batch === null) return;
-      void this.#run(executor, batch);
+      void this.#run(crew, executor, batch);
     }
   }
 
-  /** Finishes the frames that it has. */
+  /** Finishes what it has been given; the crew is the caller's. */
   async close(): Promise<void> {
     this.#closing = true;
     for (const consumer of this.#parts.consumers) consumer.close();
+    this.#tensors.fail(stopping());
     this.pump();
-    while (this.#running > 0 || (this.#batcher.length > 0 && this.#anyExecutor())) {
+    while (this.#running.size > 0 || (this.#batcher.length > 0 && this.#anyExecutor())) {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
     }
     if (this.#wake !== null) clearTimeout(this.#wake);
-    await this.#fail(this.#batcher.clear(), 'the service is stopping');
-    await Promise.all(this.#parts.executors.map((executor) => executor.close()));
+    for (const work of this.#batcher.clear()) work.failed('the service is stopping');
   }
 
   #anyExecutor(): boolean {
-    return this.#parts.executors.some(({ state }) => state === 'idle' || state === 'busy');
+    return this.#crew?.executors.some(({ state }) => state === 'idle' || state === 'busy') ?? false;
   }
 
   #coming(): number {
@@ -143,16 +166,16 @@ export class ModelRunner {
   }
 
   /** Each consumer may fill what is free: with two of them, at most one batch too many waits here. */
-  #ask(): void {
-    const free = this.#capacity() - this.#batcher.length - this.#attaching;
-    const unheld = this.#options.maxHeld - this.#batcher.length - this.#attaching - this.#running;
+  #ask(crew: Crew): void {
+    const free = this.#capacity(crew) - this.#batcher.length - this.#attaching;
+    const unheld = this.#options.maxHeld - this.#parts.held() - this.#attaching;
     const count = Math.max(0, Math.min(free, unheld));
     for (const consumer of this.#parts.consumers) consumer.want(count);
   }
 
   /** Frames that could be started now or in a moment. */
-  #capacity(): number {
-    return this.#parts.executors.filter((executor) => this.#isSoonIdle(executor)).length * this.#options.batchSize;
+  #capacity({ executors, batchSize }: Crew): number {
+    return executors.filter((executor) => this.#isSoonIdle(executor)).length * batchSize;
   }
 
   #isSoonIdle(executor: RunnerExecutor): boolean {
@@ -163,7 +186,7 @@ export class ModelRunner {
   /** Wakes when the oldest frame is due, or an executor will soon be idle. */
   #scheduleWake(): void {
     if (this.#wake !== null) clearTimeout(this.#wake);
-    const times = this.#parts.executors
+    const times = (this.#crew?.executors ?? [])
       .map((executor) => (executor.remainingMs() ?? 0) - leadMs(executor))
       .filter((ms) => ms > 0);
     const dueMs = this.#batcher.dueInMs();
@@ -171,60 +194,42 @@ export class ModelRunner {
     this.#wake = times.length === 0 ? null : setTimeout(() => this.pump(), Math.max(1, Math.min(...times)));
   }
 
-  async #run(executor: RunnerExecutor, batch: LeasedFrame[]): Promise<void> {
-    this.#running += batch.length;
+  async #run(crew: Crew, executor: RunnerExecutor, batch: Work[]): Promise<void> {
+    this.#running.set(crew, (this.#running.get(crew) ?? 0) + 1);
+    this.#tensors.passed();
     try {
       const result = await executor.run(
-        batch.map(({ lease, frame }) => ({
+        batch.map(({ lease, region, filter }) => ({
           leaseId: lease.id,
           width: lease.format.width,
           height: lease.format.height,
-          region: null,
-          filter: this.#options.filterOf(frame.streamId),
+          region,
+          filter: crew.filterOf(filter),
         })),
       );
-      this.#parts.metrics.batch(batch, result.times);
-      for (const [index, leased] of batch.entries()) {
-        const seen = { rows: result.rows[index] ?? new Float32Array(0), findings: result.findings[index] ?? noFindings() };
-        this.#publish(leased, seen, result.times, batch.length);
-      }
-      this.pump();
-      await this.#letGo(batch);
+      this.#finish(crew, batch, result);
     } catch (error) {
       this.#parts.log.error({ err: error, frames: batch.length }, 'a batch failed');
-      await this.#fail(batch, messageOf(error));
+      for (const work of batch) work.failed(messageOf(error));
     } finally {
-      this.#running -= batch.length;
+      const left = (this.#running.get(crew) ?? 1) - 1;
+      if (left > 0) this.#running.set(crew, left);
+      else this.#running.delete(crew);
       this.pump();
     }
   }
 
-  #publish(
-    { frame, lease, leasedNs }: LeasedFrame,
-    seen: Pick<Inferred, 'rows' | 'findings'>,
-    times: Inferred['times'],
-    batchSize: number,
-  ): void {
-    // A revoked lease means that ingest has answered for the frame, and its pixels may have changed.
-    if (lease.valid()) this.#parts.publisher.inferred({ frame, ...seen, leasedNs, times, batchSize });
-    else this.#parts.publisher.revoked(frame);
-  }
-
-  #fail(frames: readonly LeasedFrame[], reason: string): Promise<void> {
-    for (const { frame } of frames) this.#parts.publisher.failed(frame, reason);
-    return this.#letGo(frames);
-  }
-
-  /**
-   * Ends the leases once the results have left this process: should it die
-   * before, ingest sees frames that are still held and hands them on.
-   */
-  async #letGo(frames: readonly LeasedFrame[]): Promise<void> {
-    await this.#parts.publisher.flushed();
-    for (const { streamId, lease, message } of frames) {
-      lease.release();
-      message?.ack();
-      this.#parts.metrics.letGo(streamId);
+  #finish({ manifest }: Crew, batch: readonly Work[], { rows, findings, times }: ExecutorResult): void {
+    this.#parts.metrics.batch(batch, times);
+    const run = { manifest, times, size: batch.length };
+    for (const [index, work] of batch.entries()) {
+      work.done({ rows: rows[index] ?? new Float32Array(0), findings: findings[index] ?? noFindings() }, run);
     }
   }
+
+  async #finished(crew: Crew): Promise<void> {
+    while (this.#running.has(crew)) await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+  }
 }
+
+const stopping = (): FramebusError => new FramebusError('SHUTTING_DOWN', 'the service is stopping');

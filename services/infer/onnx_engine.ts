@@ -2,8 +2,10 @@ import type * as Onnx from 'onnxruntime-node';
 import { FramebusError, messageOf } from '../../lib/errors.js';
 import type { ExtraInput, ModelManifest } from '../../models/manifest.js';
 import type { Engine } from './engine.js';
-import { InputTensor, TENSOR_ARRAYS } from './input_tensor.js';
-import type { OutputTensor, OutputTensors, TensorType } from './output_tensor.js';
+import { InputTensor } from './input_tensor.js';
+import { onnxTensor, outputTensor, tensorInfos } from './onnx_tensor.js';
+import type { OutputTensors } from './output_tensor.js';
+import type { InputTensorData, TensorInfo } from './tensor_inference.js';
 import { formatShape } from './tensor_shape.js';
 
 type Runtime = typeof Onnx;
@@ -22,6 +24,9 @@ export interface OnnxEngineOptions {
 /** ONNX Runtime on the CPU. */
 export class OnnxEngine implements Engine {
   readonly description: string;
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  readonly #runtime: Runtime;
   readonly #session: Onnx.InferenceSession;
   readonly #options: OnnxEngineOptions;
   readonly #input: InputTensor;
@@ -29,7 +34,10 @@ export class OnnxEngine implements Engine {
   readonly #feeds: ReadonlyMap<number, Onnx.InferenceSession.FeedsType>;
 
   private constructor(runtime: Runtime, session: Onnx.InferenceSession, options: OnnxEngineOptions) {
+    this.#runtime = runtime;
     this.#session = session;
+    this.inputs = tensorInfos(session.inputMetadata);
+    this.outputs = tensorInfos(session.outputMetadata);
     this.#options = options;
     this.#input = new InputTensor(options.manifest.input.dtype, options.input);
     this.#feeds = new Map(batchSizes(options).map((size) => [size, feedsOf(runtime, options.manifest, this.#input, size)]));
@@ -50,8 +58,22 @@ export class OnnxEngine implements Engine {
     const feeds = this.#feeds.get(size);
     if (feeds === undefined) throw new RangeError(`model ${manifest.name}: a batch of ${batch} was not prepared`);
     this.#input.convert(pictureSize(manifest.input) * size);
+    return this.#run(feeds);
+  }
+
+  async runTensors(inputs: ReadonlyMap<string, InputTensorData>): Promise<OutputTensors> {
+    const feeds = [...inputs].map(([name, input]) => [name, onnxTensor(this.#runtime, input)] as const);
+    try {
+      return await this.#run(Object.fromEntries(feeds));
+    } catch (error) {
+      throw new FramebusError('ENGINE_FAILED', `model ${this.#options.manifest.name}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  async #run(feeds: Onnx.InferenceSession.FeedsType): Promise<OutputTensors> {
     const outputs = await this.#session.run(feeds);
-    return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, toOutput(tensor, name, manifest)]));
+    const { name: model } = this.#options.manifest;
+    return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, outputTensor(tensor, name, model)]));
   }
 
   async close(): Promise<void> {
@@ -160,14 +182,3 @@ function dimensionFits(expected: number | string, actual: number | string | unde
   const open = typeof actual === 'string' || (typeof actual === 'number' && actual < 0);
   return open || (typeof expected === 'number' && expected === actual);
 }
-
-function toOutput({ type, data, dims }: Onnx.Tensor, name: string, manifest: ModelManifest): OutputTensor {
-  if (!isTensorType(type) || typeof data === 'string' || Array.isArray(data)) {
-    throw new FramebusError('MODEL_SHAPE', `model ${manifest.name}: output "${name}" is of ${type}, which is not known`);
-  }
-  if (type !== 'float16') return { type, data, dims };
-  // Where JavaScript has a Float16Array, the runtime may use it.
-  return { type, data: new Uint16Array(data.buffer, data.byteOffset, data.length), dims };
-}
-
-const isTensorType = (type: string): type is TensorType => Object.hasOwn(TENSOR_ARRAYS, type);

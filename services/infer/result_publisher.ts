@@ -4,12 +4,14 @@ import { withDeadline } from '../../lib/deadline.js';
 import { encodeResult } from '../../lib/messages.js';
 import * as subjects from '../../lib/subjects.js';
 import type { ModelManifest } from '../../models/manifest.js';
+import type { Detection } from '#proto/framebus/detection/v1/detection.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import type { BatchTimes } from './detector.js';
 import type { FrameFindings } from './frame_findings.js';
 import { toDetections, toFrameMessages } from './result_findings.js';
+import type { Refinement } from './second_stage.js';
 
 /** A server that is away must not keep the frames. */
 const FLUSH_DEADLINE_MS = 1_000;
@@ -17,35 +19,40 @@ const FLUSH_DEADLINE_MS = 1_000;
 /** What is known of a frame that went through the model. */
 export interface Inferred {
   frame: FrameDescriptor;
+  /** The model that looked. */
+  manifest: ModelManifest;
   /** See `toFrameBoxes`. */
   rows: Float32Array;
   /** All that is not boxes. */
   findings: FrameFindings;
+  /** What secondary models say; null: none has looked. */
+  refinement: Refinement | null;
   leasedNs: bigint;
   times: BatchTimes;
   batchSize: number;
 }
 
-/** Sends the results of one model to sink, and counts them. */
+/** Sends the results of one served model to sink, and counts them. */
 export class ResultPublisher {
   readonly #nats: Pick<NatsConnection, 'info' | 'publish' | 'flush'>;
-  readonly #manifest: ModelManifest;
+  readonly #served: string;
   readonly #counters: (streamId: string) => StreamCounters;
 
-  constructor(nats: Pick<NatsConnection, 'info' | 'publish' | 'flush'>, manifest: ModelManifest, counters: (streamId: string) => StreamCounters) {
+  /** @param served name that the streams ask for */
+  constructor(nats: Pick<NatsConnection, 'info' | 'publish' | 'flush'>, served: string, counters: (streamId: string) => StreamCounters) {
     this.#nats = nats;
-    this.#manifest = manifest;
+    this.#served = served;
     this.#counters = counters;
   }
 
-  inferred({ frame, rows, findings, leasedNs, times, batchSize }: Inferred): void {
-    const { labels } = this.#manifest;
-    const detections = toDetections(rows, labels, findings.landmarks);
+  inferred({ frame, manifest, rows, findings, refinement, leasedNs, times, batchSize }: Inferred): void {
+    const { labels } = manifest;
+    const detections = refined(toDetections(rows, labels, findings.landmarks), refinement);
     const result = encodeResult({
       frame,
       status: InferenceStatus.INFERENCE_STATUS_INFERRED,
       reason: '',
-      model: this.#manifest.name,
+      model: manifest.name,
       detections,
       ...toFrameMessages(findings, labels),
       times: { leasedNs, ...times },
@@ -64,7 +71,7 @@ export class ResultPublisher {
 
   failed(frame: FrameDescriptor, reason: string): void {
     const status = InferenceStatus.INFERENCE_STATUS_FAILED;
-    this.#publish(frame, encodeResult(ResultMessage.fromPartial({ frame, status, reason, model: this.#manifest.name })));
+    this.#publish(frame, encodeResult(ResultMessage.fromPartial({ frame, status, reason, model: this.#served })));
     const counters = this.#counters(frame.streamId);
     counters.drop('failed');
     counters.frameOut();
@@ -83,4 +90,14 @@ export class ResultPublisher {
   #publish(frame: FrameDescriptor, result: Uint8Array): void {
     this.#nats.publish(subjects.results(frame.streamId), result);
   }
+}
+
+/** The detections with what secondary models say of them. */
+function refined(detections: Detection[], refinement: Refinement | null): Detection[] {
+  if (refinement === null) return detections;
+  return detections.map((detection, index) => ({
+    ...detection,
+    attributes: [...(refinement.attributes[index] ?? [])],
+    parts: [...(refinement.parts[index] ?? [])],
+  }));
 }

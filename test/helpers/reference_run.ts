@@ -72,7 +72,7 @@ export class ReferenceDetector {
     const { width, height } = manifest.input;
     const input = new Float32Array(3 * width * height * (manifest.batch === 'dynamic' ? 1 : manifest.batch));
     const engine = await OnnxEngine.load({ manifest, file: options.modelFile, threads: options.threads ?? 2, input, maxBatch: 1 });
-    const filter = { labels: options.labels ?? [], minConfidence: options.minConfidence ?? null };
+    const filter = { labels: options.labels ?? [], minConfidence: options.minConfidence ?? null, thresholds: {} };
     const shown: { picture: RgbPicture | null } = { picture: null };
     const detector = await Detector.create(manifest, engine, (_, spec) => {
       if (shown.picture === null) throw new Error('there is no picture');

@@ -62,7 +62,7 @@ async function meanAveragePrecision(manifest: ModelManifest, file: string): Prom
   const engine = await OnnxEngine.load({ manifest, file, threads: 2, input, maxBatch: 1 });
   let planes: ReturnType<typeof planesOf> = [];
   const detector = await Detector.create(manifest, engine, (_, spec) => [preprocessPlanes(FORMAT, planes, spec, input)]);
-  const thresholds = classThresholds(manifest, 'photos', { labels: [], minConfidence: MIN_CONFIDENCE });
+  const thresholds = classThresholds(manifest, 'photos', { labels: [], minConfidence: MIN_CONFIDENCE, thresholds: {} });
   const found: PhotoDetection[] = [];
   for (const photo of truth.keys()) {
     planes = planesOf(photo);

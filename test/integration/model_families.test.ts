@@ -42,7 +42,7 @@ async function serviceRun(manifest: ModelManifest, file: string, { format, plane
   onTestFinished(() => engine.close());
   const detector = await Detector.create(manifest, engine, (_, spec) => [preprocessPlanes(format, planes, spec, input)]);
   await detector.warmUp(1);
-  const thresholds = classThresholds(manifest, 'photo', { labels: [], minConfidence: null });
+  const thresholds = classThresholds(manifest, 'photo', { labels: [], minConfidence: null, thresholds: {} });
   const { rows, findings } = await detector.detect([{ leaseId: 0, region: null, width: format.width, height: format.height, thresholds }]);
   const [first] = findings;
   if (first === undefined) throw new Error('there is no frame');

@@ -10,7 +10,7 @@ async function classesOf(activation: string, numbers: number[], thresholds: numb
   const manifest = decoderManifest({ task: 'classify', decoder: { kind: 'classification', output: 'o', activation }, labels, more: { top_k: topK } });
   const batch = numbers.length / 3;
   const found = await decode(manifest, { o: floats([batch, 3], numbers) }, thresholds, { batch, frame });
-  const { findings } = toFrameFindings(found, manifest, { geometry, width: 8, height: 8, thresholds: Float64Array.from(thresholds) });
+  const { findings } = toFrameFindings(found, manifest, { geometry, width: 8, height: 8, region: null, thresholds: Float64Array.from(thresholds) });
   return findings.classes.map(({ classIndex, score }) => [manifest.labels.get(classIndex) ?? '', Math.round(score * 1e4) / 1e4]);
 }
 

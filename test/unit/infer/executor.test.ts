@@ -12,13 +12,13 @@ const workerFile = pathToFileURL(path.join(ROOT, 'test', 'fixtures', 'fake_execu
 /** A real thread that speaks the protocol, and how often the executor said that it had changed. */
 function create(modelFile = 'good'): { executor: Executor; changes: () => number } {
   let changes = 0;
-  const data = { manifest: findManifest('ssdlite-mobilenet-v2'), modelFile, threads: 1, maxBatch: 1, filters: [] };
+  const data = { manifest: findManifest('ssdlite-mobilenet-v2'), modelFile, engine: 'onnxruntime', threads: 1, maxBatch: 1, filters: [] };
   const executor = new Executor({ data, log: captureLog().log, onChange: () => (changes += 1), workerFile });
   onTestFinished(() => executor.close());
   return { executor, changes: () => changes };
 }
 
-const frame = (leaseId: number) => ({ leaseId, width: 10, height: 10, filter: 0 });
+const frame = (leaseId: number) => ({ leaseId, width: 10, height: 10, region: null, filter: 0 });
 
 describe('Executor', () => {
   it('runs a batch and says when it is free again', async () => {

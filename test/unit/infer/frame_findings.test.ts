@@ -4,7 +4,7 @@ import { toFrameFindings } from '../../../services/infer/frame_findings.js';
 import { decoderManifest } from '../../helpers/decoding.js';
 
 /** A frame of 200 × 100 with ten rows of padding above, at half its size. */
-const frame = { geometry: { scaleX: 0.5, scaleY: 0.5, offsetX: 0, offsetY: 10 }, width: 200, height: 100 };
+const frame = { geometry: { scaleX: 0.5, scaleY: 0.5, offsetX: 0, offsetY: 10 }, width: 200, height: 100, region: null };
 const thresholds = Float64Array.of(0.1, Infinity, 0.1);
 
 describe('toFrameFindings', () => {

@@ -5,7 +5,7 @@ import { Counters } from '../../../lib/counters.js';
 import { encodeFrame } from '../../../lib/messages.js';
 import type { BusConsumer, FrameLease, LeaseRefusal } from '../../../native/contract.js';
 import { FrameTaker } from '../../../services/infer/frame_taker.js';
-import type { LeasedFrame } from '../../../services/infer/model_runner.js';
+import type { LeasedFrame } from '../../../services/infer/leased_frame.js';
 import { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { captureLog } from '../../helpers/log.js';
 

@@ -6,7 +6,11 @@ import type { FrameLease } from '../../../native/contract.js';
 import type { ExecutorResult, ExecutorState } from '../../../services/infer/executor.js';
 import type { ExecutorFrame } from '../../../services/infer/executor_protocol.js';
 import { InferMetrics } from '../../../services/infer/metrics.js';
-import { ModelRunner, type LeasedFrame } from '../../../services/infer/model_runner.js';
+import type { LeasedFrame } from '../../../services/infer/leased_frame.js';
+import { ModelRunner } from '../../../services/infer/model_runner.js';
+import type { InputTensorData, OutputTensorData } from '../../../services/infer/tensor_inference.js';
+import { FrameAnswers } from '../../../services/infer/frame_answers.js';
+import { decoderManifest } from '../../helpers/decoding.js';
 import { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { captureLog } from '../../helpers/log.js';
 
@@ -21,7 +25,6 @@ class ManualExecutor {
   state: ExecutorState = 'idle';
   expectedMs = 1_000;
   uncertaintyMs = 0;
-  closed = false;
   readonly batches: number[][] = [];
   onChange: () => void = () => undefined;
   /** The one that runs, and the one that waits behind it. */
@@ -52,9 +55,9 @@ class ManualExecutor {
     await sleep(0);
   }
 
-  close(): Promise<void> {
-    this.closed = true;
-    return Promise.resolve();
+  async runTensors(inputs: ReadonlyMap<string, InputTensorData>): Promise<OutputTensorData[]> {
+    await this.run([]);
+    return [...inputs].map(([name, input]) => ({ name, ...input }));
   }
 }
 
@@ -84,24 +87,25 @@ function create({ executors: count = 1, batchSize = 2, maxHeld = 16, flushed = (
   const consumer = new NotingConsumer();
   const published: string[] = [];
   const registry = new Registry();
-  const runner = new ModelRunner(
-    { batchSize, maxAgeMs: 10, maxHeld, filterOf: () => 0 },
-    {
-      consumers: [consumer],
-      executors,
-      publisher: {
-        inferred: ({ frame, rows, batchSize: size }) => published.push(`inferred ${frame.seq} ${String(rows[0])} of ${size}`),
-        failed: (frame, reason) => published.push(`failed ${frame.seq} ${reason}`),
-        revoked: (frame) => published.push(`revoked ${frame.seq}`),
-        flushed,
-      },
-      metrics: new InferMetrics(registry).model('m', ['s1', 's2']),
-      log: captureLog().log,
+  const metrics = new InferMetrics(registry).model('m', ['s1', 's2']);
+  const runner = new ModelRunner({ maxAgeMs: 10, maxHeld }, { consumers: [consumer], held: () => answers.open, metrics, log: captureLog().log });
+  const answers = new FrameAnswers({
+    publisher: {
+      inferred: ({ frame, manifest: { name }, rows, batchSize: size }) =>
+        published.push(`inferred ${frame.seq} ${String(rows[0])} of ${size}${name === 'm' ? '' : ` by ${name}`}`),
+      failed: (frame, reason) => published.push(`failed ${frame.seq} ${reason}`),
+      revoked: (frame) => published.push(`revoked ${frame.seq}`),
+      flushed,
     },
-  );
+    metrics,
+    secondStage: null,
+    onLetGo: () => runner.pump(),
+  });
   for (const executor of executors) executor.onChange = () => runner.pump();
-  runner.pump();
-  return { runner, executors, executor: executors[0] as ManualExecutor, consumer, published, registry };
+  const manifest = decoderManifest({ decoder: { kind: 'yunet' }, labels: { 0: 'face' } });
+  void runner.use({ manifest, executors, batchSize, filterOf: () => 0 });
+  const add = (frame: LeasedFrame): void => runner.add(answers.work(frame, null));
+  return { runner, add, answers, manifest, executors, executor: executors[0] as ManualExecutor, consumer, published, registry };
 }
 
 /** A frame whose lease has the number of the frame, and what became of it. */
@@ -133,9 +137,9 @@ async function sample(registry: Registry, metric: string, labels: Record<string,
 
 describe('the metrics of a ModelRunner', () => {
   it('count frames in flight until their leases have ended, by stream, the unknown ones together', async () => {
-    const { runner, executor, registry } = create();
+    const { add, executor, registry } = create();
     const inFlight = (stream: string): Promise<number> => sample(registry, 'framebus_infer_in_flight_frames', { model: 'm', stream });
-    for (const seq of [1, 3, 4]) runner.add(leased(seq));
+    for (const seq of [1, 3, 4]) add(leased(seq));
     expect([await inFlight('s1'), await inFlight('s2'), await inFlight('other')]).toEqual([1, 0, 2]);
     await executor.finish();
     await vi.waitFor(async () => expect([await inFlight('s1'), await inFlight('other')]).toEqual([0, 2]));
@@ -144,10 +148,10 @@ describe('the metrics of a ModelRunner', () => {
   });
 
   it('have the size of each batch, its steps, and how long each frame waited', async () => {
-    const { runner, executor, registry } = create();
-    runner.add({ ...leased(1), leasedNs: -2_000_000_000n });
-    runner.add(leased(2));
-    runner.add(leased(3));
+    const { add, executor, registry } = create();
+    add({ ...leased(1), leasedNs: -2_000_000_000n });
+    add(leased(2));
+    add(leased(3));
     await executor.finish();
     await executor.finish();
     const of = (metric: string, labels: Record<string, string | number>): Promise<number> => sample(registry, metric, { model: 'm', ...labels });
@@ -170,9 +174,9 @@ describe('ModelRunner', () => {
   it('keeps a frame leased until its result has left the process', async () => {
     let leave = (): void => undefined;
     const flushed = (): Promise<void> => new Promise((resolve) => (leave = resolve));
-    const { runner, executor, published } = create({ batchSize: 1, flushed });
+    const { add, executor, published } = create({ batchSize: 1, flushed });
     const frame = leased(1);
-    runner.add(frame);
+    add(frame);
     await executor.finish();
     expect([published.length, frame.done]).toEqual([1, []]);
     leave();
@@ -180,33 +184,33 @@ describe('ModelRunner', () => {
   });
 
   it('asks for as many frames as can be started, and for none while its executor is busy', async () => {
-    const { runner, executor, consumer } = create({ batchSize: 4 });
+    const { add, executor, consumer } = create({ batchSize: 4 });
     expect(consumer.wanted).toBe(4);
-    runner.add(leased(1));
+    add(leased(1));
     expect([executor.batches, consumer.wanted]).toEqual([[[1]], 0]);
     await executor.finish();
     expect(consumer.wanted).toBe(4);
   });
 
   it('asks again just before an executor is expected to be free', async () => {
-    const { runner, executor, consumer } = create({ batchSize: 4 });
+    const { add, executor, consumer } = create({ batchSize: 4 });
     executor.expectedMs = 60;
-    runner.add(leased(1));
+    add(leased(1));
     expect(consumer.wanted).toBe(0);
     executor.expectedMs = 1;
     await sleep(90);
     expect([executor.state, consumer.wanted]).toEqual(['busy', 4]);
     // What comes meanwhile waits here, and is not asked for twice.
-    runner.add(leased(2));
+    add(leased(2));
     expect([executor.batches.length, consumer.wanted]).toEqual([1, 3]);
     await executor.finish();
     expect(executor.batches).toEqual([[1], [2]]);
   });
 
   it('asks sooner where batches do not end when they are expected to', async () => {
-    const { runner, executor, consumer } = create({ batchSize: 4 });
+    const { runner, add, executor, consumer } = create({ batchSize: 4 });
     executor.expectedMs = 20;
-    runner.add(leased(1));
+    add(leased(1));
     expect(consumer.wanted).toBe(0);
     executor.uncertaintyMs = 9;
     runner.pump();
@@ -219,16 +223,16 @@ describe('ModelRunner', () => {
   });
 
   it('gives a full batch to an executor that is nearly done, ahead of its end', async () => {
-    const { runner, executor, published, consumer } = create({ batchSize: 2 });
-    runner.add(leased(1));
+    const { add, executor, published, consumer } = create({ batchSize: 2 });
+    add(leased(1));
     executor.expectedMs = 2;
-    runner.add(leased(2));
+    add(leased(2));
     expect(executor.batches).toEqual([[1]]);
-    runner.add(leased(3));
+    add(leased(3));
     expect(executor.batches).toEqual([[1], [2, 3]]);
     // One batch waits in the executor, the next one here.
-    runner.add(leased(4));
-    runner.add(leased(5));
+    add(leased(4));
+    add(leased(5));
     expect([executor.batches.length, consumer.wanted]).toEqual([2, 0]);
     await executor.finish();
     expect([executor.batches, published]).toEqual([[[1], [2, 3], [4, 5]], ['inferred 1 1 of 1']]);
@@ -237,12 +241,12 @@ describe('ModelRunner', () => {
   });
 
   it('keeps a full batch for an executor that is not nearly done, and takes the one that is done first', () => {
-    const { runner, executors } = create({ executors: 2, batchSize: 1 });
+    const { runner, add, executors } = create({ executors: 2, batchSize: 1 });
     const [first, second] = executors as [ManualExecutor, ManualExecutor];
-    runner.add(leased(1));
-    runner.add(leased(2));
+    add(leased(1));
+    add(leased(2));
     expect([first.batches, second.batches]).toEqual([[[1]], [[2]]]);
-    runner.add(leased(3));
+    add(leased(3));
     expect([first.batches.length, second.batches.length]).toEqual([1, 1]);
     [first.expectedMs, second.expectedMs] = [3, 1];
     runner.pump();
@@ -250,9 +254,9 @@ describe('ModelRunner', () => {
   });
 
   it('never holds more than it may', () => {
-    const { consumer, runner } = create({ executors: 3, batchSize: 4, maxHeld: 5 });
+    const { consumer, runner, add } = create({ executors: 3, batchSize: 4, maxHeld: 5 });
     expect(consumer.wanted).toBe(5);
-    runner.add(leased(1));
+    add(leased(1));
     expect(consumer.wanted).toBe(4);
     runner.attaching(1);
     runner.pump();
@@ -260,20 +264,20 @@ describe('ModelRunner', () => {
   });
 
   it('waits for frames that are on their way, but not longer than the age limit', async () => {
-    const { runner, executor, consumer } = create({ batchSize: 3 });
+    const { add, executor, consumer } = create({ batchSize: 3 });
     consumer.onTheWay = 2;
-    runner.add(leased(1));
-    runner.add(leased(2));
+    add(leased(1));
+    add(leased(2));
     expect(executor.batches).toEqual([]);
     await sleep(30);
     expect(executor.batches).toEqual([[1, 2]]);
   });
 
   it('publishes before it lets go of the frame', async () => {
-    const { runner, executor, published } = create();
+    const { add, executor, published } = create();
     const [first, second] = [leased(1), leased(2)];
-    runner.add(first);
-    runner.add(second);
+    add(first);
+    add(second);
     await executor.finish();
     expect(published).toEqual(['inferred 1 1 of 1']);
     expect(first.done).toEqual(['released', 'acknowledged']);
@@ -281,31 +285,31 @@ describe('ModelRunner', () => {
   });
 
   it('publishes nothing of a frame whose lease was taken away', async () => {
-    const { runner, executor, published } = create();
+    const { add, executor, published } = create();
     const frame = leased(1, 's', false);
-    runner.add(frame);
+    add(frame);
     await executor.finish();
     expect([published, frame.done]).toEqual([['revoked 1'], ['released', 'acknowledged']]);
   });
 
   it('answers for a batch that failed, with the reason, and goes on', async () => {
-    const { runner, executor, published } = create();
+    const { add, executor, published } = create();
     const frame = leased(1);
-    runner.add(frame);
+    add(frame);
     await executor.finish(new FramebusError('ENGINE_FAILED', 'the executor died'));
     expect([published, frame.done]).toEqual([['failed 1 the executor died'], ['released', 'acknowledged']]);
-    runner.add(leased(2));
+    add(leased(2));
     await executor.finish();
     expect(published.at(-1)).toBe('inferred 2 2 of 1');
   });
 
   it('uses the executors that there are, and says when there is none', () => {
-    const { runner, executors, consumer } = create({ executors: 2 });
+    const { runner, add, executors, consumer } = create({ executors: 2 });
     const [first, second] = executors as [ManualExecutor, ManualExecutor];
     first.state = 'restarting';
     runner.pump();
     expect([runner.ready(), consumer.wanted]).toEqual([null, 2]);
-    runner.add(leased(1));
+    add(leased(1));
     expect([first.batches, second.batches]).toEqual([[], [[1]]]);
     second.state = 'restarting';
     expect(runner.ready()).toBe('no executor runs');
@@ -315,13 +319,13 @@ describe('ModelRunner', () => {
   });
 
   it('finishes what it has when it is closed, and takes no more', async () => {
-    const { runner, executor, consumer, published } = create({ batchSize: 1 });
-    runner.add(leased(1));
-    runner.add(leased(2));
+    const { runner, add, executor, consumer, published } = create({ batchSize: 1 });
+    add(leased(1));
+    add(leased(2));
     const closing = runner.close();
     expect(consumer.closed).toBe(true);
     const late = leased(3);
-    runner.add(late);
+    add(late);
     expect(published).toEqual(['failed 3 the service is stopping']);
     await executor.finish();
     expect(late.done).toEqual(['released', 'acknowledged']);
@@ -329,6 +333,52 @@ describe('ModelRunner', () => {
     await executor.finish();
     await closing;
     expect(published).toEqual(['failed 3 the service is stopping', 'inferred 1 1 of 1', 'inferred 2 2 of 1']);
-    expect(executor.closed).toBe(true);
+  });
+
+  it('hands over to another crew between two batches, and says when the one before is done', async () => {
+    const { runner, add, executor, manifest, published } = create({ batchSize: 2 });
+    add(leased(1));
+    add(leased(2));
+    add(leased(3));
+    add(leased(4));
+    expect(executor.batches).toEqual([[1]]);
+    const other = new ManualExecutor();
+    other.onChange = () => runner.pump();
+    let done = false;
+    // Smaller batches are allowed, larger ones as well.
+    const handover = runner.use({ manifest: { ...manifest, name: 'n' }, executors: [other], batchSize: 1, filterOf: () => 0 }).then(() => (done = true));
+    expect([executor.batches, other.batches]).toEqual([[[1]], [[2]]]);
+    await other.finish();
+    expect(done).toBe(false);
+    await executor.finish();
+    await handover;
+    expect(published).toEqual(['inferred 2 2 of 1 by n', 'inferred 1 1 of 1']);
+    await other.finish();
+    await other.finish();
+    expect([executor.batches, other.batches]).toEqual([[[1]], [[2], [3], [4]]]);
+  });
+
+  it("lets a client's tensors and batches of frames take turns", async () => {
+    const { runner, add, executor } = create({ batchSize: 1 });
+    add(leased(1));
+    const { signal } = new AbortController();
+    const input = new Map([['x', { type: 'float32' as const, dims: [1], bytes: new Uint8Array(4) }]]);
+    const [first, second] = [runner.runTensors(input, signal), runner.runTensors(input, signal)];
+    add(leased(2));
+    for (let turn = 0; turn < 4; turn++) await executor.finish();
+    // Tensors have no leases.
+    expect(executor.batches).toEqual([[1], [], [2], []]);
+    expect([await first, await second].map(([output]) => output?.name)).toEqual(['x', 'x']);
+  });
+
+  it("forgets a client's tensors that are cancelled while they wait", async () => {
+    const { runner, add, executor } = create({ batchSize: 1 });
+    add(leased(1));
+    const cancelled = new AbortController();
+    const outputs = runner.runTensors(new Map(), cancelled.signal);
+    cancelled.abort();
+    await expect(outputs).rejects.toMatchObject({ code: 'CANCELLED' });
+    await executor.finish();
+    expect(executor.batches).toEqual([[1]]);
   });
 });

@@ -14,6 +14,9 @@ const manifest = decoderManifest({ decoder: { kind: 'yunet' }, labels: { 0: 'fac
 const frame = FrameDescriptor.fromPartial({ streamId: 'gate', seq: 7n });
 const times = { startedNs: 1n, preprocessedNs: 2n, inferredNs: 3n, decodedNs: 4n };
 
+/** No secondary model has looked. */
+const NO_MORE = { attributes: [], parts: [], model: '' };
+
 /** What reaches sink of a frame. */
 function published(rows: number[], findings: Partial<FrameFindings>, mostBytes = 1 << 20): ResultMessage {
   const sent: ResultMessage[] = [];
@@ -23,8 +26,8 @@ function published(rows: number[], findings: Partial<FrameFindings>, mostBytes =
     flush: () => Promise.resolve(),
   };
   const counters = new Counters('infer', new Registry());
-  const publisher = new ResultPublisher(nats, manifest, (stream) => counters.stream(stream));
-  publisher.inferred({ frame, rows: Float32Array.from(rows), findings: { ...noFindings(), ...findings }, leasedNs: 1n, times, batchSize: 2 });
+  const publisher = new ResultPublisher(nats, 'm', (stream) => counters.stream(stream));
+  publisher.inferred({ frame, manifest, refinement: null, rows: Float32Array.from(rows), findings: { ...noFindings(), ...findings }, leasedNs: 1n, times, batchSize: 2 });
   expect(sent).toHaveLength(1);
   return sent[0] as ResultMessage;
 }
@@ -35,8 +38,8 @@ describe('ResultPublisher', () => {
     const result = published([1, 2, 3, 4, 0.5, 0, 5, 6, 7, 8, 0.25, 3], { landmarks });
     expect(result).toMatchObject({ model: 'm', batchSize: 2, status: InferenceStatus.INFERENCE_STATUS_INFERRED });
     expect(result.detections).toEqual([
-      { box: { x: 1, y: 2, width: 3, height: 4 }, classId: 0, label: 'face', confidence: 0.5, landmarks: [{ x: 1, y: 2 }, { x: 3, y: 4 }] },
-      { box: { x: 5, y: 6, width: 7, height: 8 }, classId: 3, label: 'hat', confidence: 0.25, landmarks: [] },
+      { box: { x: 1, y: 2, width: 3, height: 4 }, classId: 0, label: 'face', confidence: 0.5, landmarks: [{ x: 1, y: 2 }, { x: 3, y: 4 }], ...NO_MORE },
+      { box: { x: 5, y: 6, width: 7, height: 8 }, classId: 3, label: 'hat', confidence: 0.25, landmarks: [], ...NO_MORE },
     ]);
   });
 
