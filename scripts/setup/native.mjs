@@ -5,7 +5,7 @@ import { root } from '../run/paths.mjs';
 import { contentHash } from '../run/stamp.mjs';
 import { tool } from './tool.mjs';
 
-const INPUTS = ['native/CMakeLists.txt', 'native/core', 'native/binding'];
+const INPUTS = ['native/CMakeLists.txt', 'native/core', 'native/binding', 'native/engine', 'native/test/engine'];
 
 /** @returns {import('./steps.mjs').Step} */
 export function nativeAddon() {
@@ -15,7 +15,13 @@ export function nativeAddon() {
     remedy: 'The compiler’s message is in the log; `rm -r native/build` starts afresh.',
     stamp: () => ({
       key: contentHash(INPUTS, {
-        extra: [process.arch, tool.version('node-addon-api'), tool.version('node-api-headers')],
+        extra: [
+          process.arch,
+          tool.version('node-addon-api'),
+          tool.version('node-api-headers'),
+          // With it, TensorRT's engine is built.
+          process.env.FRAMEBUS_TENSORRT_INCLUDE ?? '',
+        ],
       }),
       outputs: [path.join(root, 'native', 'build', 'framebus.node')],
     }),
