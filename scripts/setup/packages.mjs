@@ -29,4 +29,7 @@ export const TEST_PACKAGES = [
   'spin',
   'python3-gi',
   'gir1.2-gst-rtsp-server-1.0',
+  'python3-grpcio',
+  'python3-protobuf',
+  'python3-numpy',
 ];

@@ -71,7 +71,7 @@ export function contentsOfBytes(type: TensorType, bytes: Uint8Array): InferTenso
 /** Raw bytes as numbers; float16 as its bits. */
 export function numbersOf(type: TensorType, bytes: Uint8Array): TensorData {
   // A copy where it lies askew: arrays of larger numbers must be aligned.
-  const aligned = bytes.byteOffset % bytesPerNumber(type) === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % bytesPerNumber(type) === 0 ? bytes : Uint8Array.from(bytes);
   return new TENSOR_ARRAYS[type](aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / bytesPerNumber(type));
 }
 

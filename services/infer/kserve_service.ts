@@ -13,7 +13,6 @@ import {
 } from '#proto/inference/grpc_service.js';
 import { messageOf } from '../../lib/errors.js';
 import { configOf, kserveModel, metadataOf } from './kserve_model.js';
-import { KserveQueue } from './kserve_queue.js';
 import { checkRequest } from './kserve_request.js';
 import { inferResponse } from './kserve_response.js';
 import { unsupportedHandlers, UNSUPPORTED_METHODS } from './kserve_unsupported.js';
@@ -22,26 +21,16 @@ import type { TensorModels } from './tensor_inference.js';
 /** For the server that serves it: three pictures of 1280×1280 in FP32 fit, with room to spare. */
 export const KSERVE_MAX_REQUEST_BYTES = 64 * 1024 * 1024;
 
-/** Requests that may wait for a model while one runs. */
-const MAX_WAITING = 4;
-
 /** Triton's names for what is here beyond the protocol's core. */
 const EXTENSIONS = ['classification', 'model_configuration'];
-
-export interface KserveServiceOptions {
-  /** Requests that may wait for a model while one runs; 4 unless given. */
-  maxWaiting?: number;
-}
 
 /** Serves the models of a worker to clients of KServe and Triton. */
 export class KserveService {
   readonly #models: TensorModels;
-  readonly #queue: KserveQueue;
   readonly #version = version();
 
-  constructor(models: TensorModels, { maxWaiting = MAX_WAITING }: KserveServiceOptions = {}) {
+  constructor(models: TensorModels) {
     this.#models = models;
-    this.#queue = new KserveQueue(maxWaiting);
   }
 
   /** The protocol's methods, and those of Triton's that are refused with words. */
@@ -66,26 +55,21 @@ export class KserveService {
     return { ...unsupportedHandlers, ...handlers };
   }
 
-  /** Sends those away that wait; requests that run are finished. */
-  close(): void {
-    this.#queue.close();
-  }
-
   async #infer(call: ServerUnaryCall<ModelInferRequest, ModelInferResponse>): Promise<ModelInferResponse> {
     const { modelName, modelVersion, id } = call.request;
     const given = new AbortController();
     // Also when its deadline has passed, or the connection is gone.
     call.on('cancelled', () => given.abort());
-    // Before it waits: who sends nonsense is told at once.
-    const first = kserveModel(this.#models, modelName, modelVersion);
-    checkRequest(first, call.request);
-    return this.#queue.run(modelName, given.signal, async () => {
-      // Another generation may have come meanwhile.
+    for (;;) {
       const model = kserveModel(this.#models, modelName, modelVersion);
       const request = checkRequest(model, call.request);
-      const outputs = await this.#models.run(modelName, request.inputs, given.signal);
-      return inferResponse(model, id, request, outputs);
-    });
+      const [result] = await Promise.allSettled([this.#models.run(modelName, request.inputs, given.signal)]);
+      // Another generation has taken over while it waited, and nobody knows which one ran: once more, on that one.
+      const isSwapped = !given.signal.aborted && kserveModel(this.#models, modelName, modelVersion).version !== model.version;
+      if (isSwapped) continue;
+      if (result.status === 'rejected') throw result.reason;
+      return inferResponse(model, id, request, result.value);
+    }
   }
 
   #isReady(name: string, asked: string): boolean {
