@@ -12,6 +12,7 @@ import { FrameAnswers } from './frame_answers.js';
 import { frameConsumers } from './frame_consumers.js';
 import { FrameTaker } from './frame_taker.js';
 import { InferMetrics } from './metrics.js';
+import { KserveService, KSERVE_MAX_REQUEST_BYTES } from './kserve_service.js';
 import { ModelLoader } from './model_loader.js';
 import { ModelRegistry, type StreamWants } from './model_registry.js';
 import { ModelRunner } from './model_runner.js';
@@ -62,7 +63,9 @@ class Infer implements Service {
       log,
     });
     this.#registry = new ModelRegistry({ parts: (name, onChange) => this.#parts(name, onChange), log, lingerMs: LINGER_MS });
-    this.#rpc = new RpcServer({ ...config.infer.grpc, key: 'infer.grpc' });
+    this.#rpc = new RpcServer({ ...config.infer.grpc, key: 'infer.grpc' }, { maxRequestBytes: KSERVE_MAX_REQUEST_BYTES });
+    const kserve = new KserveService(this.#registry);
+    this.#rpc.add(kserve.definition, kserve.handlers);
   }
 
   /** Loads what the streams ask for, and starts to take frames. */
