@@ -18,6 +18,7 @@ export type {
   ReconnectConfig,
   ReorderConfig,
   SinkConfig,
+  SecondaryConfig,
   StreamConfig,
 } from './config/resolve.js';
 

@@ -47,24 +47,23 @@ export class FrameAnswers {
     this.#open.add(leased);
     this.#parts.metrics.taken(leased.streamId);
     const { streamId, oneABatch, lease, leasedNs } = leased;
-    const work: Work = {
+    return {
       streamId,
       oneABatch,
       lease,
       leasedNs,
       region,
       filter: streamId,
-      done: (seen, run) => this.#seen(leased, work, seen, run),
+      done: (seen, run) => this.#seen(leased, seen, run),
       failed: (reason) => {
         this.#parts.publisher.failed(leased.frame, reason);
         this.#leave(leased);
       },
     };
-    return work;
   }
 
-  #seen(leased: LeasedFrame, work: Work, seen: Seen, run: BatchRun): void {
-    const refining = this.#parts.secondStage?.refine({ ...work, seq: leased.frame.seq }, seen, run) ?? null;
+  #seen(leased: LeasedFrame, seen: Seen, run: BatchRun): void {
+    const refining = this.#parts.secondStage?.refine(leased, seen, run) ?? null;
     if (refining === null) return this.#answer(leased, seen, run, null);
     void refining.then((refinement) => this.#answer(leased, seen, run, refinement));
   }

@@ -8,6 +8,8 @@ import type { BusConsumer } from '../../native/contract.js';
 import { createBusConsumer } from '../../native/index.js';
 import type { ServedModel as ServedModelStatus } from '#proto/framebus/model/v1/served_model.js';
 import type { StreamStatus } from '#proto/framebus/status/v1/status.js';
+import { checkSecondaries } from './check_secondaries.js';
+import { CropStage } from './crop_stage.js';
 import { FrameAnswers } from './frame_answers.js';
 import { frameConsumers } from './frame_consumers.js';
 import { FrameTaker } from './frame_taker.js';
@@ -47,6 +49,7 @@ class Infer implements Service {
   readonly #loader: ModelLoader;
   readonly #registry: ModelRegistry;
   readonly #rpc: RpcServer;
+  readonly #crops: CropStage;
   #closed: Promise<void> | null = null;
 
   constructor(context: ServiceContext) {
@@ -63,6 +66,8 @@ class Infer implements Service {
       log,
     });
     this.#registry = new ModelRegistry({ parts: (name, onChange) => this.#parts(name, onChange), log, lingerMs: LINGER_MS });
+    const secondaries = new Map(config.streams.map(({ id, secondary }) => [id, secondary]));
+    this.#crops = new CropStage({ secondaries: (id) => secondaries.get(id) ?? [], model: (name) => this.#registry.get(name), log });
     this.#rpc = new RpcServer({ ...config.infer.grpc, key: 'infer.grpc' }, { maxRequestBytes: KSERVE_MAX_REQUEST_BYTES });
     const kserve = new KserveService(this.#registry);
     this.#rpc.add(kserve.definition, kserve.handlers);
@@ -73,7 +78,10 @@ class Infer implements Service {
     const { config, log, addresses } = this.#context;
     const { grpc } = config.infer;
     addresses.set('grpc', hostPort(grpc.host, await this.#rpc.listen()));
-    for (const stream of config.streams) await this.#registry.setStream(stream.id, streamWants(stream));
+    for (const stream of config.streams) {
+      await this.#registry.setStream(stream.id, streamWants(stream));
+      checkSecondaries(stream, (name) => this.#registry.require(name).generation.manifest);
+    }
     this.#rpc.setServing(true);
     log.info({ models: this.#registry.names() }, 'waiting for frames');
   }
@@ -110,7 +118,7 @@ class Infer implements Service {
       config.streams.map(({ id }) => id),
     );
     const publisher = new ResultPublisher(nats, name, (stream) => counters.stream(stream));
-    const answers = new FrameAnswers({ publisher, metrics, secondStage: null, onLetGo: () => runner.pump() });
+    const answers = new FrameAnswers({ publisher, metrics, secondStage: this.#crops, onLetGo: () => runner.pump() });
     const consumers = frameConsumers(name, config.streams, nats, log, (message, lossless) => {
       const served = this.#registry.get(name);
       if (served !== undefined) this.#taker.take(message, lossless, served);

@@ -1,5 +1,6 @@
 import type { Detection, DetectionAttribute } from '#proto/framebus/detection/v1/detection.js';
-import type { BatchRun, Seen, Work } from './work.js';
+import type { LeasedFrame } from './leased_frame.js';
+import type { BatchRun, Seen } from './work.js';
 
 /** What secondary models say of a frame's detections; by their index. */
 export interface Refinement {
@@ -10,5 +11,5 @@ export interface Refinement {
 /** Looks once more at what was seen in a frame, before its result goes out. */
 export interface SecondStage {
   /** null: there is nothing to look at. Never rejects: what fails is left out. The lease lives until it resolves. */
-  refine(work: Work & { seq: bigint }, seen: Seen, run: BatchRun): Promise<Refinement> | null;
+  refine(leased: LeasedFrame, seen: Seen, run: BatchRun): Promise<Refinement> | null;
 }

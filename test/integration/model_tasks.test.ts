@@ -1,8 +1,6 @@
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { stringify } from 'yaml';
-import { OnnxGraph } from '../../models/onnx_graph.js';
 import { DataType } from '#proto/framebus/detection/v1/raw_tensor.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
@@ -10,49 +8,33 @@ import { SAMPLE_CLIP } from '../helpers/data.js';
 import { eventually } from '../helpers/eventually.js';
 import { Pipeline } from '../helpers/pipeline.js';
 import { ROOT } from '../helpers/process.js';
+import { meanColour, SMALL_SIDE, writeSmallModel } from '../helpers/small_model.js';
 import { tempFolder } from '../helpers/temp.js';
 
-const SIDE = 64;
-
-/** Manifest and model in a folder; the picture is `images` [N,3,64,64] from 0 to 1. */
-function addModel(folder: string, name: string, manifest: Record<string, unknown>, build: (graph: OnnxGraph, images: string) => void): void {
-  const graph = new OnnxGraph(name);
-  build(graph, graph.input('images', ['N', 3, SIDE, SIDE]));
-  writeFileSync(path.join(folder, `${name}.onnx`), graph.finish('test'));
-  const common = { name, licence: 'Apache-2.0', source: { file: `${name}.onnx` }, batch: 'dynamic' };
-  const third = [1 / 255, 1 / 255, 1 / 255];
-  const input = {
-    ...{ name: 'images', width: SIDE, height: SIDE, layout: 'nchw', resize: 'letterbox', anchor: 'center', pad: 0 },
-    ...{ color_order: 'rgb', mean: [0, 0, 0], scale: third, dtype: 'float32' },
-  };
-  writeFileSync(path.join(folder, `${name}.yaml`), stringify({ ...common, input, ...manifest }));
-}
-
-const mean = (graph: OnnxGraph, images: string): string =>
-  graph.node('Reshape', [graph.node('GlobalAveragePool', [images]), graph.integers([0, 3])]);
+const SIDE = SMALL_SIDE;
 
 /** A model for every task, and one whose decoder is the example's. */
 function models(): string {
   const folder = tempFolder();
-  addModel(folder, 'colours', { task: 'raw', decoder: { kind: 'raw', outputs: ['mean', 'rounded'] } }, (graph, images) => {
-    graph.output('mean', mean(graph, images), ['N', 3]);
-    graph.output('rounded', graph.cast(graph.node('Mul', [mean(graph, images), graph.floats(Float32Array.of(255), [1])]), 'int64'), ['N', 3], 'int64');
+  writeSmallModel(folder, 'colours', { task: 'raw', decoder: { kind: 'raw', outputs: ['mean', 'rounded'] } }, (graph, images) => {
+    graph.output('mean', meanColour(graph, images), ['N', 3]);
+    graph.output('rounded', graph.cast(graph.node('Mul', [meanColour(graph, images), graph.floats(Float32Array.of(255), [1])]), 'int64'), ['N', 3], 'int64');
     graph.output('picture', images, ['N', 3, SIDE, SIDE]);
   });
   const decoder = { kind: 'classification', output: 'logits', activation: 'softmax' };
-  addModel(
+  writeSmallModel(
     folder,
     'mood',
     { task: 'classify', decoder, labels: { 0: 'red', 1: 'green', 2: 'blue' }, thresholds: { default: 0.01 }, top_k: 2 },
-    (graph, images) => graph.output('logits', mean(graph, images), ['N', 3]),
+    (graph, images) => graph.output('logits', meanColour(graph, images), ['N', 3]),
   );
   // The dominant colour of each pixel.
   const segmentation = { kind: 'segmentation', output: 'scores', layout: 'nchw' };
-  addModel(folder, 'areas', { task: 'segment', decoder: segmentation, labels: { 1: 'green', 2: 'blue' } }, (graph, images) =>
+  writeSmallModel(folder, 'areas', { task: 'segment', decoder: segmentation, labels: { 1: 'green', 2: 'blue' } }, (graph, images) =>
     graph.output('scores', images, ['N', 3, SIDE, SIDE]),
   );
   const detection = { task: 'detect', labels: { 0: 'light' }, thresholds: { default: 0.5 }, nms: { kind: 'none' } };
-  addModel(folder, 'lights', { ...detection, decoder: { module: './brightest.mjs', options: { output: 'cells' } } }, (graph, images) => {
+  writeSmallModel(folder, 'lights', { ...detection, decoder: { module: './brightest.mjs', options: { output: 'cells' } } }, (graph, images) => {
     const weights = graph.floats(new Float32Array(3 * 64).fill(1 / 192), [1, 3, 8, 8]);
     graph.output('cells', graph.node('Conv', [images, weights], { kernel_shape: [8, 8], strides: [8, 8] }), ['N', 1, 8, 8]);
   });
