@@ -22,15 +22,30 @@ export class PulledMessage {
     return this.#message.subject;
   }
 
+  /** Name of the stream, the last token of the subject whatever the message is. */
+  get streamId(): string {
+    return this.subject.split('.').at(-1) ?? '';
+  }
+
   /**
    * Messages that the server still had for the consumer. The reply subject ends
    * `….<pending>`, or `….<pending>.<token>` where it carries a domain: `$JS.ACK.`
    * and seven tokens, or eleven and more (NATS ADR-15).
    */
   get pending(): number {
+    return this.#replyNumber(8);
+  }
+
+  /** Number of the message in the JetStream stream. */
+  get sequence(): number {
+    return this.#replyNumber(5);
+  }
+
+  /** A token of the short reply subject, by its place. */
+  #replyNumber(place: number): number {
     const tokens = this.#message.reply?.split('.') ?? [];
-    const pending = Number(tokens.length > 9 ? tokens[10] : tokens[8]);
-    return Number.isFinite(pending) ? pending : 0;
+    const value = Number(tokens[tokens.length > 9 ? place + 2 : place]);
+    return Number.isFinite(value) ? value : 0;
   }
 
   /** Done with it. */

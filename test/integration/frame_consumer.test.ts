@@ -82,6 +82,44 @@ describe('FrameConsumer', () => {
     expect([a.got.length, b.got.length]).toEqual([3, 3]);
   });
 
+  it('takes turns: cameras that run at one rate, and fast ones, get as many as the others', async () => {
+    const nats = await start();
+    const a = await worker(nats);
+    for (let round = 1; round <= 40; round++) {
+      // Always in this order, and each replaces the one before: the server would always give "first".
+      for (const stream of ['first', 'second', 'third', 'fast', 'fast']) publish(nats, stream, stream);
+      await nats.flush();
+      a.consumer.want(1);
+      await eventually('a frame', () => a.got.length === round);
+      a.consumer.want(0);
+    }
+    const count = (name: string): number => texts(a).filter((text) => text === name).length;
+    expect(['first', 'second', 'third', 'fast'].map(count)).toEqual([10, 10, 10, 10]);
+  });
+
+  it('takes turns in what was passed over, too, when nothing newer comes', async () => {
+    const nats = await start();
+    const a = await worker(nats);
+    const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+    for (const name of names) publish(nats, name, name);
+    await nats.flush();
+    for (let count = 2; count <= 6; count += 2) {
+      a.consumer.want(2);
+      await eventually(`${count} frames`, () => a.got.length === count);
+      a.consumer.want(0);
+    }
+    expect(texts(a)).toEqual(names);
+    // An idle worker finds what another one has passed over.
+    const b = await worker(nats);
+    b.consumer.want(1);
+    for (const name of names) publish(nats, name, name);
+    await nats.flush();
+    a.consumer.want(1);
+    b.consumer.want(5);
+    await eventually('all', () => a.got.length + b.got.length === 12);
+    expect([...texts(a).slice(6), ...texts(b)].toSorted()).toEqual(names);
+  });
+
   it('gives a frame back, for another one', async () => {
     const nats = await start();
     const a = await worker(nats, false);
