@@ -551,6 +551,7 @@ export interface PluginEngine {
 
 // ------------------------------------------------------------------ output --
 
+/** A box that is drawn, with its label above it if there is room. */
 export interface OverlayBox {
   /** Pixels of the frame. */
   x: number;
@@ -561,6 +562,47 @@ export interface OverlayBox {
   label: string;
   /** 0xRRGGBB. */
   color: number;
+  /** Lies in the object of another box: its outline is half as thick. */
+  part: boolean;
+}
+
+/**
+ * Cells that pixels are tinted by: a grid over a part of the frame. A pixel belongs to the
+ * cell that its centre lies in. What lies out of the frame is not drawn.
+ */
+export interface OverlayMask {
+  /** What the grid lies over, in pixels of the frame. */
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+  /** Cells of a row, and rows; nothing is drawn of more than 16384 to a side. */
+  columns: number;
+  rows: number;
+  /**
+   * Run lengths, row by row from the top left: so many cells that are not tinted (may be 0),
+   * then so many that are, and so on. What goes beyond the grid is not drawn. Copied.
+   */
+  runs: Uint32Array;
+  /** UTF-8 name of the class, written in the lower left corner of the frame; empty for none. */
+  label: string;
+  /** 0xRRGGBB; 45 % of it and 55 % of the frame are seen. */
+  color: number;
+}
+
+/** Points of an object, drawn as dots. */
+export interface OverlayPoints {
+  /** x, y, x, y, …, in pixels of the frame; points that are not finite are left out. Copied. */
+  xy: Float32Array;
+  /** 0xRRGGBB. */
+  color: number;
+}
+
+/** What is drawn on a frame, in this order: masks, points, names of masks, outlines of boxes, their labels. */
+export interface Overlay {
+  masks: OverlayMask[];
+  points: OverlayPoints[];
+  boxes: OverlayBox[];
 }
 
 export interface OutputOptions {
@@ -598,7 +640,7 @@ export interface Output {
    * A queued frame ends as one `encoded` or one `dropped` event. Throws OUTPUT_FORMAT,
    * OUTPUT_CLOSED, FRAME_RELEASED.
    */
-  push(leaseId: number, seq: bigint, ptsNs: bigint, boxes: OverlayBox[]): 'queued' | 'full';
+  push(leaseId: number, seq: bigint, ptsNs: bigint, overlay: Overlay): 'queued' | 'full';
   /** JPEG of the latest drawn picture; null before the first one. */
   snapshot(quality: number): Promise<{ seq: bigint; jpeg: Uint8Array } | null>;
   /** A muxer of its own for one viewer; slow viewers are cut (`end`), never waited for. */
@@ -670,6 +712,19 @@ export interface Addon {
    * ENGINE_VERSION, ENGINE_DEVICE, ENGINE_DAMAGED, ENGINE_MEMORY, MODEL_SHAPE, ENGINE_FAILED.
    */
   openEngine(options: PluginEngineOptions): PluginEngine;
+  /**
+   * The channel with the greatest score of each cell; of equal ones the first, and never NaN
+   * while another channel is greater than -∞. nchw: planes of `cells` scores; nhwc: cells of
+   * `channels` scores. Runs on the calling thread. Throws BAD_ARGUMENT when `scores` or `into`
+   * are shorter, or `into` cannot hold the number of the last channel.
+   */
+  argmax(
+    scores: Float32Array,
+    channels: number,
+    cells: number,
+    layout: 'nchw' | 'nhwc',
+    into: Uint8Array | Uint16Array,
+  ): void;
   createOutput(options: OutputOptions, listener: (event: OutputEvent) => void): Output;
   /** Throws RTSP_PORT_IN_USE or RTSP_BIND. */
   createRtspServer(options: RtspServerOptions): RtspServer;

@@ -34,5 +34,7 @@ export const preprocessPlanes: Addon['preprocessPlanes'] = (format, planes, spec
   addon().preprocessPlanes(format, planes, spec, tensor);
 export const probeEngine: Addon['probeEngine'] = (library, device) => addon().probeEngine(library, device);
 export const openEngine: Addon['openEngine'] = (options) => addon().openEngine(options);
+export const argmax: Addon['argmax'] = (scores, channels, cells, layout, into) =>
+  addon().argmax(scores, channels, cells, layout, into);
 export const createOutput: Addon['createOutput'] = (options, listener) => addon().createOutput(options, listener);
 export const createRtspServer: Addon['createRtspServer'] = (options) => addon().createRtspServer(options);

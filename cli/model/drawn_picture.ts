@@ -1,11 +1,11 @@
 import { FramebusError, toFramebusError } from '../../lib/errors.js';
-import type { FrameLease, Output, OverlayBox } from '../../native/contract.js';
+import type { FrameLease, Output, Overlay } from '../../native/contract.js';
 import { createOutput } from '../../native/index.js';
 
 const JPEG_QUALITY = 92;
 
-/** A leased picture with boxes as a stream shows them, as JPEG. @throws OUTPUT_FORMAT, ENCODER_FAILED, JPEG_FAILED */
-export async function drawnPicture(lease: FrameLease, boxes: OverlayBox[]): Promise<Uint8Array> {
+/** A leased picture with an overlay as a stream shows it, as JPEG. @throws OUTPUT_FORMAT, ENCODER_FAILED, JPEG_FAILED */
+export async function drawnPicture(lease: FrameLease, overlay: Overlay): Promise<Uint8Array> {
   const { format, id } = lease;
   let onDrawn: (failure: Error | null) => void = () => undefined;
   const drawn = new Promise<void>((resolve, reject) => {
@@ -20,7 +20,7 @@ export async function drawnPicture(lease: FrameLease, boxes: OverlayBox[]): Prom
     },
   );
   try {
-    output.push(id, 0n, 0n, boxes);
+    output.push(id, 0n, 0n, overlay);
     await drawn;
     return await latestOf(output);
   } finally {

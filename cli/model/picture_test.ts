@@ -9,7 +9,7 @@ import { OnnxEngine } from '../../services/infer/onnx_engine.js';
 import type { RawTensor } from '../../services/infer/findings.js';
 import { noFindings } from '../../services/infer/frame_findings.js';
 import { toDetections, toFrameMessages } from '../../services/infer/result_findings.js';
-import { overlayBoxes } from '../../services/sink/overlay.js';
+import { overlayOf } from '../../services/sink/overlay.js';
 import { drawnPicture } from './drawn_picture.js';
 import { LeasedPicture } from './leased_picture.js';
 
@@ -22,7 +22,7 @@ export interface PictureTestOptions {
   image: string;
   /** In the place of the model's own thresholds; null leaves them. */
   minConfidence: number | null;
-  /** Whether the picture with its boxes is wanted. */
+  /** Whether the picture with what was seen drawn on it is wanted. */
   draw: boolean;
 }
 
@@ -65,7 +65,7 @@ export async function testPicture(options: PictureTestOptions): Promise<PictureT
       const warmMs = performance.now();
       const { seen, times } = await look(detector, picture, options);
       const timesMs = { load: loadedMs - startedMs, warmUp: warmMs - loadedMs, picture: picture.decodeMs, ...stages(times) };
-      const jpeg = options.draw ? await drawnPicture(picture.lease, overlayBoxes(seen.detections)) : null;
+      const jpeg = options.draw ? await drawnPicture(picture.lease, overlayOf(seen)) : null;
       const { format } = picture.lease;
       return { ...seen, engine: engine.description, task: manifest.task, width: format.width, height: format.height, timesMs, jpeg };
     } finally {

@@ -100,22 +100,64 @@ class PostingViewer : public ViewerListener {
   const std::shared_ptr<EventChannel<ViewerEvent>> channel_;
 };
 
-std::vector<OverlayBox> boxes_from_js(const Napi::CallbackInfo& info, size_t index) {
-  if (!info[index].IsArray()) {
-    throw make_error(info.Env(), "BAD_ARGUMENT", "Expected array for boxes");
+// The numbers of a typed array, copied.
+template <class Number>
+std::vector<Number> typed_numbers(const Fields& fields, const char* key, napi_typedarray_type type,
+                                  const char* expected) {
+  const Napi::Value value = fields.value(key);
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) {
+    fields.fail(key, expected);
   }
-  const Napi::Array array = info[index].As<Napi::Array>();
-  std::vector<OverlayBox> boxes(array.Length());
-  for (uint32_t i = 0; i < boxes.size(); ++i) {
-    const Fields fields(array.Get(i), "boxes[" + std::to_string(i) + "]");
-    boxes[i] = {.x = fields.number("x"),
-                .y = fields.number("y"),
-                .width = fields.number("width"),
-                .height = fields.number("height"),
-                .label = fields.string("label"),
-                .color = fields.uint32("color")};
+  const auto array = value.As<Napi::TypedArrayOf<Number>>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+OverlayMask mask_from_js(const Fields& fields) {
+  return {.x = fields.number("x"),
+          .y = fields.number("y"),
+          .width = fields.number("width"),
+          .height = fields.number("height"),
+          .columns = fields.uint32("columns"),
+          .rows = fields.uint32("rows"),
+          .runs = typed_numbers<uint32_t>(fields, "runs", napi_uint32_array, "Uint32Array"),
+          .label = fields.string("label"),
+          .color = fields.uint32("color")};
+}
+
+OverlayPoints points_from_js(const Fields& fields) {
+  return {.xy = typed_numbers<float>(fields, "xy", napi_float32_array, "Float32Array"),
+          .color = fields.uint32("color")};
+}
+
+OverlayBox box_from_js(const Fields& fields) {
+  return {.x = fields.number("x"),
+          .y = fields.number("y"),
+          .width = fields.number("width"),
+          .height = fields.number("height"),
+          .label = fields.string("label"),
+          .color = fields.uint32("color"),
+          .part = fields.boolean("part")};
+}
+
+template <class Item>
+std::vector<Item> items_from_js(const Fields& overlay, const char* key,
+                                Item (*convert)(const Fields&)) {
+  const Napi::Value value = overlay.value(key);
+  if (!value.IsArray()) overlay.fail(key, "array");
+  const auto array = value.As<Napi::Array>();
+  std::vector<Item> items;
+  items.reserve(array.Length());
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const std::string path = overlay.path() + "." + key + "[" + std::to_string(i) + "]";
+    items.push_back(convert(Fields(array.Get(i), path)));
   }
-  return boxes;
+  return items;
+}
+
+Overlay overlay_from_js(const Fields& fields) {
+  return {.masks = items_from_js(fields, "masks", &mask_from_js),
+          .points = items_from_js(fields, "points", &points_from_js),
+          .boxes = items_from_js(fields, "boxes", &box_from_js)};
 }
 
 Napi::Value create_output(const Napi::CallbackInfo& info) {
@@ -162,7 +204,7 @@ Napi::Value OutputWrap::push(const Napi::CallbackInfo& info) {
   const double id = number_argument(info, 0, "leaseId");
   const uint64_t seq = uint64_argument(info, 1, "seq");
   const int64_t pts_ns = int64_argument(info, 2, "ptsNs");
-  std::vector<OverlayBox> boxes = boxes_from_js(info, 3);
+  Overlay overlay = overlay_from_js(Fields(info, 3, "overlay"));
   std::shared_ptr<Lease> lease = id >= 1 ? lease_table().find(static_cast<uint64_t>(id)) : nullptr;
   if (lease == nullptr) {
     throw make_error(info.Env(), "FRAME_RELEASED",
@@ -171,7 +213,7 @@ Napi::Value OutputWrap::push(const Napi::CallbackInfo& info) {
                          " was released; push before releasing it");
   }
   const Output::Push pushed = guarded(
-      info.Env(), [&] { return output_->push(std::move(lease), seq, pts_ns, std::move(boxes)); });
+      info.Env(), [&] { return output_->push(std::move(lease), seq, pts_ns, std::move(overlay)); });
   return Napi::String::New(info.Env(), pushed == Output::Push::kQueued ? "queued" : "full");
 }
 

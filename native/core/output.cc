@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "draw.h"
 #include "jpeg.h"
 #include "label.h"
 #include "monotonic.h"
@@ -65,7 +66,7 @@ Output::Output(OutputOptions options, std::shared_ptr<OutputListener> listener)
 Output::~Output() { close(); }
 
 Output::Push Output::push(std::shared_ptr<Lease> lease, uint64_t seq, int64_t pts_ns,
-                          std::vector<OverlayBox> boxes) {
+                          Overlay overlay) {
   const FrameFormat format = lease->format();
   if (!same_picture(format, options_.format)) {
     throw Error("OUTPUT_FORMAT", "output " + options_.stream_id + ": the frame is " +
@@ -76,7 +77,7 @@ Output::Push Output::push(std::shared_ptr<Lease> lease, uint64_t seq, int64_t pt
   const std::lock_guard lock(mutex_);
   if (closed_) throw Error("OUTPUT_CLOSED", "output " + options_.stream_id + " is closed");
   if (jobs_.size() >= options_.queue) return Push::kFull;
-  jobs_.push_back({std::move(lease), seq, pts_ns, monotonic_ns(), std::move(boxes)});
+  jobs_.push_back({std::move(lease), seq, pts_ns, monotonic_ns(), std::move(overlay)});
   wake_.notify_one();
   return Push::kQueued;
 }
@@ -133,16 +134,16 @@ void Output::process(Job job) {
   drop_unfinished();
 }
 
-// The one copy, and the boxes on it. Null when the lease was revoked meanwhile:
+// The one copy, and the overlay on it. Null when the lease was revoked meanwhile:
 // then the pixels may be torn.
 GstPtr<GstBuffer> Output::draw(Job& job) {
   GstPtr<GstBuffer> picture = pool_.copy(job.lease->read().view());
   const bool intact = job.lease->valid();
   job.lease.reset();
   if (!intact) return nullptr;
-  if (!job.boxes.empty()) {
+  if (!job.overlay.empty()) {
     PictureMap map(picture.get(), encoded_, GST_MAP_READWRITE);
-    draw_boxes(map.pixels(), job.boxes, labels());
+    draw_overlay(map.pixels(), job.overlay, labels());
   }
   return picture;
 }

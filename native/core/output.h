@@ -12,12 +12,12 @@
 #include <thread>
 #include <vector>
 
-#include "draw.h"
 #include "encoder.h"
 #include "error.h"
 #include "fanout.h"
 #include "frame_view.h"
 #include "lease_table.h"
+#include "overlay.h"
 #include "picture_pool.h"
 #include "timeline.h"
 
@@ -64,8 +64,7 @@ class Output {
 
   // Takes a share of the lease until its pixels are copied. Throws Error
   // OUTPUT_FORMAT (another size or layout than the output's) and OUTPUT_CLOSED.
-  Push push(std::shared_ptr<Lease> lease, uint64_t seq, int64_t pts_ns,
-            std::vector<OverlayBox> boxes);
+  Push push(std::shared_ptr<Lease> lease, uint64_t seq, int64_t pts_ns, Overlay overlay);
 
   // JPEG of the latest drawn picture; nothing before the first one. Encodes on
   // the calling thread. Throws Error JPEG_FAILED.
@@ -92,7 +91,7 @@ class Output {
     uint64_t seq;
     int64_t pts_ns;
     int64_t arrived_ns;
-    std::vector<OverlayBox> boxes;
+    Overlay overlay;
   };
   struct Picture {
     GstPtr<GstBuffer> buffer;

@@ -3,7 +3,7 @@
 
 #include <gst/video/video.h>
 
-#include "draw.h"
+#include "canvas.h"
 #include "frame_view.h"
 #include "gst_ptr.h"
 

@@ -10,58 +10,13 @@
 
 #include "check.h"
 #include "core/label_placement.h"
+#include "picture_kit.h"
 
 namespace {
 
 using namespace framebus;
+using namespace framebus::test;
 
-constexpr uint8_t kGrey = 128;
-constexpr uint8_t kPadding = 77;  // Bytes between rows: never written.
-
-// A grey picture whose rows have padding.
-struct Picture {
-  MutableFrame frame;
-  std::array<std::vector<uint8_t>, kMaxPlanes> planes;
-
-  Picture(uint32_t width, uint32_t height, PixelFormat format) {
-    frame.format.width = width;
-    frame.format.height = height;
-    frame.format.pixel_format = format;
-    for (uint32_t p = 0; p < plane_count(format); ++p) {
-      const uint32_t row = plane_row_bytes(frame.format, p);
-      frame.stride[p] = row + 5;
-      planes[p].assign(size_t{frame.stride[p]} * plane_rows(frame.format, p), kPadding);
-      for (size_t y = 0; y < plane_rows(frame.format, p); ++y) {
-        std::fill_n(&planes[p][y * frame.stride[p]], row, kGrey);
-      }
-      frame.data[p] = planes[p].data();
-    }
-  }
-
-  bool padding_untouched() const {
-    for (uint32_t p = 0; p < plane_count(frame.format.pixel_format); ++p) {
-      for (size_t i = 0; i < planes[p].size(); ++i) {
-        if (i % frame.stride[p] >= plane_row_bytes(frame.format, p) && planes[p][i] != kPadding) {
-          return false;
-        }
-      }
-    }
-    return true;
-  }
-
-  // Y, U, V at luma pixel (x, y).
-  std::array<int, 3> at(uint32_t x, uint32_t y) const {
-    const size_t cx = x / 2;
-    const size_t row = size_t{y / 2} * frame.stride[1];
-    const int luma = planes[0][size_t{y} * frame.stride[0] + x];
-    if (frame.format.pixel_format == PixelFormat::kNv12) {
-      return {luma, planes[1][row + 2 * cx], planes[1][row + 2 * cx + 1]};
-    }
-    return {luma, planes[1][row + cx], planes[2][row + cx]};
-  }
-};
-
-constexpr std::array<int, 3> kUntouched{kGrey, kGrey, kGrey};
 constexpr std::array<int, 3> kRed{81, 90, 240};  // BT.601, limited range.
 
 long even(double value) { return 2 * std::lround(value / 2); }
@@ -89,7 +44,7 @@ TEST("outlines cover exactly their pixels, clipped, in both formats, at any size
     };
     const OverlayBox box{number(-40, 100), number(-40, 100), number(1, 90), number(1, 90), "",
                          0xFF0000};
-    draw_boxes(picture.frame, {{box}}, labels);
+    draw_overlay(picture.frame, {.boxes = {box}}, labels);
     for (uint32_t y = 0; y < height; ++y) {
       for (uint32_t x = 0; x < width; ++x) {
         CHECK(picture.at(x, y) == (on_outline(box, 2, x, y) ? kRed : kUntouched));
@@ -105,7 +60,7 @@ TEST("colours follow the frame's matrix and range") {
     Picture picture(8, 8, PixelFormat::kI420);
     picture.frame.format.matrix = matrix;
     picture.frame.format.range = range;
-    draw_boxes(picture.frame, {{{0, 0, 8, 8, "", color}}}, labels);
+    draw_overlay(picture.frame, {.boxes = {{0, 0, 8, 8, "", color}}}, labels);
     return picture.at(0, 0);
   };
   using Levels = std::array<int, 3>;
@@ -127,7 +82,7 @@ TEST("boxes that are not finite, empty or far away leave the picture alone") {
       {5, 5, 0, 10, "c", 0xFF0000},      {5, 5, 10, -4, "d", 0xFF0000},
       {1e300, 5, 10, 10, "e", 0xFF0000}, {-1e300, -1e300, 1e299, 1e299, "f", 0xFF0000},
       {64, 0, 10, 10, "g", 0xFF0000},    {-1e9, -1e9, 3e9, 3e9, "", 0xFF0000}};
-  draw_boxes(picture.frame, boxes, labels);
+  draw_overlay(picture.frame, {.boxes = boxes}, labels);
   for (uint32_t y = 0; y < 48; ++y) {
     for (uint32_t x = 0; x < 64; ++x) CHECK(picture.at(x, y) == kUntouched);
   }
@@ -139,7 +94,7 @@ TEST("a label lies above its box: plate in the box's colour, text by contrast") 
     for (const uint32_t color : {0xFFFF00U, 0x000080U}) {
       Picture picture(320, 240, format);
       const OverlayStyle style = overlay_style(320, 240);
-      draw_boxes(picture.frame, {{{100, 100, 80, 90, "person 87 %", color}}}, labels);
+      draw_overlay(picture.frame, {.boxes = {{100, 100, 80, 90, "person 87 %", color}}}, labels);
       const auto mask = labels.mask("person 87 %", style.font_px, 320);
       const uint32_t top = 100 - mask->height;
       const auto plate = picture.at(100, 100);  // The outline.
@@ -168,8 +123,8 @@ TEST("both formats get the same picture") {
   const std::vector<OverlayBox> boxes{{-5, -5, 60, 70, "left", 0x3FA9F5},
                                       {150, 90, 80, 80, "right", 0xB36AE2},
                                       {60, 40, 30, 30, "middle", 0x57D957}};
-  draw_boxes(planar.frame, boxes, labels);
-  draw_boxes(packed.frame, boxes, labels);
+  draw_overlay(planar.frame, {.boxes = boxes}, labels);
+  draw_overlay(packed.frame, {.boxes = boxes}, labels);
   for (uint32_t y = 0; y < 133; ++y) {
     for (uint32_t x = 0; x < 201; ++x) CHECK(planar.at(x, y) == packed.at(x, y));
   }
@@ -181,8 +136,9 @@ TEST("labels stay within the smallest pictures") {
     for (uint32_t height = 1; height < 40; height += 3) {
       for (const auto format : {PixelFormat::kI420, PixelFormat::kNv12}) {
         Picture picture(width, height, format);
-        draw_boxes(picture.frame, {{{-3, -3, 30, 30, "a long label that has no room", 0xFF0000}}},
-                   labels);
+        draw_overlay(picture.frame,
+                     {.boxes = {{-3, -3, 30, 30, "a long label that has no room", 0xFF0000}}},
+                     labels);
         CHECK(picture.padding_untouched());
       }
     }
@@ -271,10 +227,68 @@ TEST("several outputs draw at the same time") {
       Picture picture(320, 240, PixelFormat::kNv12);
       for (int i = 0; i < 100; ++i) {
         const std::string text = "person " + std::to_string(i % 50) + " %";
-        draw_boxes(picture.frame, {{{20, 40, 80, 90, text, 0xFF8000}}}, labels);
+        draw_overlay(picture.frame, {.boxes = {{20, 40, 80, 90, text, 0xFF8000}}}, labels);
       }
     });
   }
+}
+
+TEST("outlines of parts are half as thick, chroma rounded up to whole samples") {
+  LabelCache labels;
+  Picture thin(320, 240, PixelFormat::kNv12);
+  draw_overlay(thin.frame, {.boxes = {{20, 30, 40, 50, "", 0xFF0000, true}}}, labels);
+  for (uint32_t y = 0; y < 240; ++y) {
+    for (uint32_t x = 0; x < 320; ++x) {
+      const bool inside = x >= 20 && x < 60 && y >= 30 && y < 80;
+      const bool line = inside && (x == 20 || x == 59 || y == 30 || y == 79);
+      const bool near = inside && (x < 22 || x >= 58 || y < 32 || y >= 78);
+      CHECK(thin.at(x, y)[0] == (line ? kRed[0] : kGrey));
+      CHECK(thin.at(x, y)[1] == (near ? kRed[1] : kGrey));
+    }
+  }
+  Picture large(1920, 1080, PixelFormat::kI420);
+  draw_overlay(large.frame, {.boxes = {{100, 100, 200, 200, "", 0xFF0000, true}}}, labels);
+  CHECK(large.at(101, 150) == kRed && large.at(102, 150) == kUntouched);
+}
+
+TEST("points are filled circles, clipped, in both formats") {
+  LabelCache labels;
+  for (const auto format : {PixelFormat::kI420, PixelFormat::kNv12}) {
+    for (const auto& [cx, cy] : {std::pair{50.3F, 40.8F}, {0.0F, 0.0F}, {100.4F, 74.9F}}) {
+      Picture picture(101, 75, format);
+      draw_overlay(picture.frame, {.points = {{.xy = {cx, cy}, .color = 0xFF0000}}}, labels);
+      const double radius = overlay_style(101, 75).outline;
+      size_t luma = 0;
+      size_t chroma = 0;
+      for (uint32_t y = 0; y < 75; ++y) {
+        for (uint32_t x = 0; x < 101; ++x) {
+          const bool in = std::hypot(x + 0.5 - cx, y + 0.5 - cy) <= radius;
+          const bool half_in = std::hypot(x / 2 + 0.5 - cx / 2, y / 2 + 0.5 - cy / 2) <= radius / 2;
+          CHECK(picture.at(x, y)[0] == (in ? kRed[0] : kGrey));
+          CHECK(picture.at(x, y)[2] == (half_in ? kRed[2] : kGrey));
+          luma += in ? 1 : 0;
+          chroma += half_in ? 1 : 0;
+        }
+      }
+      CHECK(luma >= 3 && chroma >= 1);
+      CHECK(picture.padding_untouched());
+    }
+  }
+}
+
+TEST("points that are not finite, far away or only half there are left out") {
+  LabelCache labels;
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinite = std::numeric_limits<float>::infinity();
+  Picture picture(33, 17, PixelFormat::kNv12);
+  const OverlayPoints points{
+      .xy = {nan, 3, 3, infinite, -infinite, 4, 1e30F, 5, 5, -1e30F, -9, -9, 40, 8, 7},
+      .color = 0xFF0000};
+  draw_overlay(picture.frame, {.points = {points, {.xy = {}, .color = 1}}}, labels);
+  for (uint32_t y = 0; y < 17; ++y) {
+    for (uint32_t x = 0; x < 33; ++x) CHECK(picture.at(x, y) == kUntouched);
+  }
+  CHECK(picture.padding_untouched());
 }
 
 }  // namespace

@@ -172,9 +172,9 @@ inline OutputOptions output_options(const FrameFormat& format) {
 
 // Pushes, waiting while the queue is full.
 inline void push_frame(Output& output, const FrameFormat& format, uint64_t seq, int64_t pts_ns,
-                       std::vector<OverlayBox> boxes = {}) {
+                       const Overlay& overlay = {}) {
   const auto lease = std::make_shared<PaintedLease>(format, static_cast<uint8_t>(30 + seq % 150));
-  while (output.push(lease, seq, pts_ns, boxes) == Output::Push::kFull)
+  while (output.push(lease, seq, pts_ns, overlay) == Output::Push::kFull)
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
 }
 

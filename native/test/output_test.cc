@@ -156,7 +156,8 @@ TEST("snapshots show the latest drawn picture") {
   const Opened opened(output_options(format));
   CHECK(!opened.output->snapshot(80).has_value());
   push_frame(*opened.output, format, 41, 0);
-  push_frame(*opened.output, format, 42, 40 * kMs, {{20, 20, 100, 100, "person 87 %", 0xFF0000}});
+  push_frame(*opened.output, format, 42, 40 * kMs,
+             {.boxes = {{20, 20, 100, 100, "person 87 %", 0xFF0000}}});
   CHECK(opened.listener->wait_encoded(2));
   const auto picture = opened.output->snapshot(80);
   CHECK(picture.has_value());

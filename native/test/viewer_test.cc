@@ -140,7 +140,8 @@ TEST("a viewer that does not read is cut, and harms nobody") {
   Watched reader(output);
   // Noise, so that the bytes come to the limit soon.
   uint64_t seq = 0;
-  std::vector<OverlayBox> boxes;
+  Overlay overlay;
+  std::vector<OverlayBox>& boxes = overlay.boxes;
   while (stuck.listener->end().empty() && seq < 4000) {
     boxes.clear();
     for (uint32_t n = 0; n < 60; ++n) {
@@ -148,7 +149,7 @@ TEST("a viewer that does not read is cut, and harms nobody") {
                        static_cast<double>((seq * 53 + n * 67) % 440), 40, 40,
                        std::to_string(seq * n), static_cast<uint32_t>(seq * 7919 + n * 104729)});
     }
-    push_frame(*output, format, seq, static_cast<int64_t>(seq) * 40'000'000, boxes);
+    push_frame(*output, format, seq, static_cast<int64_t>(seq) * 40'000'000, overlay);
     reader.acknowledge_all();
     ++seq;
   }
@@ -156,7 +157,7 @@ TEST("a viewer that does not read is cut, and harms nobody") {
   CHECK(stuck.listener->bytes().size() < 13'000'000);
   const size_t before = reader.listener->bytes().size();
   for (int n = 0; n < 20; ++n, ++seq)
-    push_frame(*output, format, seq, static_cast<int64_t>(seq) * 40'000'000, boxes);
+    push_frame(*output, format, seq, static_cast<int64_t>(seq) * 40'000'000, overlay);
   output->close();
   CHECK(reader.listener->bytes().size() > before);
   CHECK(reader.listener->end() == "the output was closed");

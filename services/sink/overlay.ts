@@ -1,6 +1,6 @@
-import type { OverlayBox } from '../../native/contract.js';
+import type { Overlay, OverlayBox, OverlayMask, OverlayPoints } from '../../native/contract.js';
 import type { Detection } from '#proto/framebus/detection/v1/detection.js';
-import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
+import type { SegmentationMask } from '#proto/framebus/detection/v1/segmentation_mask.js';
 
 /** Turn of the colour circle between two classes: neighbours end up far apart. */
 const GOLDEN_ANGLE_DEGREES = 137.508;
@@ -13,49 +13,56 @@ export function classColor(classId: number): number {
   return hslColor(hue, 0.85, 0.58);
 }
 
-/** What is drawn for a detection. */
-export function overlayBox(detection: Detection): OverlayBox | null {
-  const { box, label, confidence, classId } = detection;
-  if (!box) return null;
-  const percent = `${Math.round(confidence * 100)} %`;
+/** What is drawn of what was seen in a frame. */
+export interface SeenInFrame {
+  detections: readonly Detection[];
+  masks: readonly SegmentationMask[];
+}
+
+/**
+ * Masks in the colours of their classes; points, parts and boxes in that of the
+ * object's class; the most certain object last, so that it lies on top.
+ */
+export function overlayOf({ detections, masks }: SeenInFrame): Overlay {
+  const objects = detections.toSorted((a, b) => a.confidence - b.confidence);
   return {
-    x: box.x,
-    y: box.y,
-    width: box.width,
-    height: box.height,
-    label: label === '' ? percent : `${label} ${percent}`,
-    color: classColor(classId),
+    masks: masks.map(overlayMask).filter((mask) => mask !== null),
+    points: objects.flatMap((object) => pointsOf(object, classColor(object.classId))),
+    boxes: objects.flatMap((object) => boxesOf(object, classColor(object.classId), false)),
   };
 }
 
-/** Boxes of a frame; the most certain last, so that they lie on top. */
-export function overlayBoxes(detections: readonly Detection[]): OverlayBox[] {
-  return [...detections]
-    .sort((a, b) => a.confidence - b.confidence)
-    .map(overlayBox)
-    .filter((box) => box !== null);
+export const emptyOverlay = (): Overlay => ({ masks: [], points: [], boxes: [] });
+
+/** A detection and its parts; what has no box is not drawn. */
+function boxesOf(detection: Detection, color: number, part: boolean): OverlayBox[] {
+  const { box } = detection;
+  const parts = detection.parts.flatMap((one) => boxesOf(one, color, true));
+  if (!box) return parts;
+  const { x, y, width, height } = box;
+  return [{ x, y, width, height, label: labelOf(detection), color, part }, ...parts];
 }
 
-/** Boxes are drawn on for so long when nobody looks at the frames after. */
-const HOLD_NS = 400_000_000n;
+/** For example "car 87 % · red 91 %": the object's class, then its attributes. */
+function labelOf({ label, confidence, attributes }: Detection): string {
+  return [{ label, confidence }, ...attributes].map(scoreText).join(' · ');
+}
 
-/**
- * What is drawn on the frames of one stream. A frame that nobody looked at gets
- * the boxes of the last one that was, for a moment, so that they do not flicker;
- * its record stays empty.
- */
-export class Overlay {
-  #boxes: OverlayBox[] = [];
-  #seenNs = 0n;
+function scoreText({ label, confidence }: { label: string; confidence: number }): string {
+  const percent = `${Math.round(confidence * 100)} %`;
+  return label === '' ? percent : `${label} ${percent}`;
+}
 
-  /** Boxes for a frame; call it in order. `atNs`: when the frame was decoded, monotonic. */
-  boxes(status: InferenceStatus, detections: readonly Detection[], atNs: bigint): OverlayBox[] {
-    if (status === InferenceStatus.INFERENCE_STATUS_INFERRED) {
-      this.#boxes = overlayBoxes(detections);
-      this.#seenNs = atNs;
-    }
-    return atNs - this.#seenNs <= HOLD_NS ? this.#boxes : [];
-  }
+/** Landmarks of a detection and of its parts. */
+function pointsOf({ landmarks, parts }: Detection, color: number): OverlayPoints[] {
+  const own = landmarks.length === 0 ? [] : [{ xy: Float32Array.from(landmarks.flatMap(({ x, y }) => [x, y])), color }];
+  return [...own, ...parts.flatMap((part) => pointsOf(part, color))];
+}
+
+function overlayMask({ area, width: columns, height: rows, runs, label, classId }: SegmentationMask): OverlayMask | null {
+  if (!area) return null;
+  const { x, y, width, height } = area;
+  return { x, y, width, height, columns, rows, runs: new Uint32Array(runs), label, color: classColor(classId) };
 }
 
 /** HSL (degrees, 0–1, 0–1) to 0xRRGGBB; the formula of CSS Color 4. */

@@ -2,7 +2,7 @@ import type { FrameLease, LeaseRefusal, Viewer, ViewerEvent } from '../../native
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
-import { Overlay } from './overlay.js';
+import { HeldOverlay } from './held_overlay.js';
 import { detectionRecord } from './record.js';
 import { ReorderWindow, type Position } from './reorder.js';
 import type { EncodedPicture, Picture, Snapshot } from './stream_output.js';
@@ -82,7 +82,7 @@ export class Stream {
   readonly #publish: (record: DetectionRecord) => void;
   readonly #clock: StreamClock;
   readonly #window: ReorderWindow<Received>;
-  readonly #overlay = new Overlay();
+  readonly #overlay = new HeldOverlay();
   /** lossless: pictures that wait for room in the encoder, in order; bounded by the pool. */
   readonly #waiting: WaitingPicture[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -196,12 +196,12 @@ export class Stream {
     const record = detectionRecord(result, frame, this.#clock.monotonicNs());
     this.#publish(record);
     const { decodedMonotonicNs } = frame;
-    const boxes = this.#overlay.boxes(result.status, result.detections, decodedMonotonicNs);
+    const overlay = this.#overlay.next(result, decodedMonotonicNs);
     if (lease instanceof LaterLease) {
-      this.#waiting.push({ lease, record, boxes, decodedMonotonicNs });
+      this.#waiting.push({ lease, record, overlay, decodedMonotonicNs });
       this.resume();
     } else if (lease?.valid() === true) {
-      this.#draw({ lease, record, boxes, decodedMonotonicNs });
+      this.#draw({ lease, record, overlay, decodedMonotonicNs });
     } else {
       lease?.release();
       this.#books.dropped('stale');

@@ -5,7 +5,7 @@ import type {
   FrameLease,
   Output,
   OutputEvent,
-  OverlayBox,
+  Overlay,
   RtspServer,
   Viewer,
   ViewerEvent,
@@ -26,7 +26,7 @@ export interface EncodeSettings {
 export interface Picture {
   lease: FrameLease;
   record: DetectionRecord;
-  boxes: OverlayBox[];
+  overlay: Overlay;
   decodedMonotonicNs: bigint;
 }
 
@@ -120,9 +120,9 @@ export class StreamOutput {
   push(picture: Picture): 'queued' | 'full' | 'failed' {
     const encoder = this.#encoderFor(picture.lease.format);
     if (encoder === null) return 'failed';
-    const { lease, record, boxes, decodedMonotonicNs } = picture;
+    const { lease, record, overlay, decodedMonotonicNs } = picture;
     try {
-      if (encoder.output.push(lease.id, this.#next, record.ptsNs, boxes) === 'full') return 'full';
+      if (encoder.output.push(lease.id, this.#next, record.ptsNs, overlay) === 'full') return 'full';
     } catch (error) {
       this.#fail(encoder, codeOf(error), messageOf(error));
       return 'failed';

@@ -6,7 +6,7 @@ import type {
   Output,
   OutputEvent,
   OutputOptions,
-  OverlayBox,
+  Overlay,
   Plane,
   ProducerPool,
 } from '../../native/contract.js';
@@ -94,7 +94,7 @@ export class OutputRig {
   }
 
   /** One frame through the bus into the output. */
-  push(boxes: OverlayBox[] = []): 'queued' | 'full' | 'no slot' {
+  push(overlay: Partial<Overlay> = {}): 'queued' | 'full' | 'no slot' {
     const slot = this.#pool.acquire(true);
     if (!slot) return 'no slot';
     paint(slot.planes(), this.pushed);
@@ -102,7 +102,7 @@ export class OutputRig {
     const lease = this.#consumer.lease(this.#pool.epoch, slot.slot, generation);
     if (typeof lease === 'string') throw new Error(`no lease: ${lease}`);
     const seq = BigInt(this.pushed);
-    const outcome = this.output.push(lease.id, seq, seq * this.#stepNs, boxes);
+    const outcome = this.output.push(lease.id, seq, seq * this.#stepNs, { masks: [], points: [], boxes: [], ...overlay });
     lease.release();
     if (outcome === 'queued') this.pushed++;
     else this.full++;
@@ -110,12 +110,12 @@ export class OutputRig {
   }
 
   /** Frames at their rate from now on; returns how to stop. */
-  roll(boxes: OverlayBox[] = []): () => void {
+  roll(overlay: Partial<Overlay> = {}): () => void {
     const startedMs = performance.now();
     const first = this.pushed;
     const timer = setInterval(() => {
       const due = first + ((performance.now() - startedMs) * 1e6) / Number(this.#stepNs);
-      if (this.pushed <= due) this.push(boxes);
+      if (this.pushed <= due) this.push(overlay);
     }, 5);
     const stop = (): void => {
       clearInterval(timer);

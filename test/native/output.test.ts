@@ -8,7 +8,10 @@ import { eventually } from '../helpers/eventually.js';
 import { ffmpegTool, frameFormat, OutputRig, outputOptions, probe } from '../helpers/output_rig.js';
 import { tempFile } from '../helpers/temp.js';
 
-const RED_BOX = { x: 40, y: 40, width: 120, height: 120, label: 'person 87 %', color: 0xff0000 };
+const RED_BOX = { x: 40, y: 40, width: 120, height: 120, label: 'person 87 %', color: 0xff0000, part: false };
+/** Six cells of a row, three rows. */
+const MASK = { x: 40, y: 80, width: 240, height: 120, columns: 6, rows: 3, runs: Uint32Array.of(2, 3, 1, 1), label: '', color: 0xff0000 };
+const NOTHING = { masks: [], points: [], boxes: [] };
 
 /** A viewer's data, acknowledged as it comes. */
 function watch(output: Output): { viewer: Viewer; data: Uint8Array[]; events: ViewerEvent[] } {
@@ -64,7 +67,7 @@ describe('frames', () => {
   test('a snapshot is a JPEG of the drawn picture', async () => {
     const rig = await OutputRig.open(outputOptions(frameFormat(320, 240)));
     expect(await rig.output.snapshot(85)).toBeNull();
-    rig.push([RED_BOX]);
+    rig.push({ boxes: [RED_BOX] });
     await eventually('an encoded frame', () => rig.encoded.length === 1);
     const snapshot = await rig.output.snapshot(85);
     expect(snapshot?.seq).toBe(0n);
@@ -76,6 +79,38 @@ describe('frames', () => {
     expect(red - blue, 'red outline').toBeGreaterThan(60);
   });
 
+  test.each(['I420', 'NV12'] as const)('masks and points are where they belong, and nowhere else: %s', async (pixelFormat) => {
+    const rig = await OutputRig.open(outputOptions(frameFormat(320, 240, { pixelFormat })));
+    rig.push();
+    rig.push({ masks: [MASK], points: [{ xy: Float32Array.of(240, 60), color: 0x0000ff }] });
+    await eventually('encoded frames', () => rig.encoded.length === 2);
+    const snapshot = await rig.output.snapshot(95);
+    expect(snapshot?.seq).toBe(1n);
+    const file = tempFile('picture.jpg', snapshot?.jpeg ?? new Uint8Array());
+    const rgb = await ffmpegTool('ffmpeg', ['-i', file, '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-']);
+    const at = (x: number, y: number): [number, number, number] => {
+      const [red = 0, green = 0, blue = 0] = rgb.subarray((y * 320 + x) * 3);
+      return [red, green, blue];
+    };
+    // Cells of 40 × 40 from (40, 80): 2, 3, 4 of the first row and 0 of the second.
+    const set = (x: number, y: number): boolean => {
+      const [column, row] = [Math.floor((x - 40) / 40), Math.floor((y - 80) / 40)];
+      return (row === 0 && column >= 2 && column < 5) || (row === 1 && column === 0);
+    };
+    for (let y = 10; y < 240; y += 20) {
+      for (let x = 50; x < 320; x += 20) {
+        const [red, green, blue] = at(x, y);
+        if (Math.hypot(x - 240, y - 60) < 20) continue;
+        expect(red - Math.max(green, blue) > 60, `${x}, ${y}: ${red} ${green} ${blue}`).toBe(set(x, y));
+        if (!set(x, y)) expect(Math.max(red, green, blue) - Math.min(red, green, blue), `grey at ${x}, ${y}`).toBeLessThan(12);
+      }
+    }
+    const [red, , blue] = at(240, 60);
+    expect(blue - red, 'the point').toBeGreaterThan(60);
+    const [far, , farBlue] = at(240, 66);
+    expect(farBlue - far, 'beside the point').toBeLessThan(12);
+  });
+
   test('wrong calls are refused with their codes', async () => {
     const rig = await OutputRig.open(outputOptions(frameFormat(64, 64)));
     const heard = (): void => undefined;
@@ -83,9 +118,21 @@ describe('frames', () => {
       'BAD_OPTIONS',
     );
     expect(codeOf(() => createOutput(outputOptions(frameFormat(0, 64)), heard))).toBe('BAD_OPTIONS');
-    expect(codeOf(() => rig.output.push(4_000_000, 0n, 0n, []))).toBe('FRAME_RELEASED');
+    expect(codeOf(() => rig.output.push(4_000_000, 0n, 0n, NOTHING))).toBe('FRAME_RELEASED');
     expect(codeOf(() => rig.output.push(1, 0n, 0n, null as never))).toBe('BAD_ARGUMENT');
-    expect(codeOf(() => rig.output.push(1, 0n, 0n, [{ ...RED_BOX, x: 'left' as never }]))).toBe('BAD_ARGUMENT');
+    const wrong: Record<string, unknown>[] = [
+      { boxes: null },
+      { boxes: [{ ...RED_BOX, x: 'left' }] },
+      { boxes: [{ ...RED_BOX, part: undefined }] },
+      { masks: [{ ...MASK, runs: [1, 2] }] },
+      { masks: [{ ...MASK, runs: Int32Array.of(1, 2) }] },
+      { masks: [{ ...MASK, columns: -1 }] },
+      { masks: [{ ...MASK, label: null }] },
+      { points: [{ xy: Float64Array.of(1, 2), color: 0 }] },
+    ];
+    for (const part of wrong) {
+      expect(codeOf(() => rig.output.push(1, 0n, 0n, { ...NOTHING, ...part })), JSON.stringify(part)).toBe('BAD_ARGUMENT');
+    }
   });
 
   test('works in a worker thread, which may end with it open', async () => {
@@ -111,7 +158,7 @@ describe('frames', () => {
 describe('viewers', () => {
   test('get fragmented MP4 that ffprobe reads, and see the boxes', async () => {
     const rig = await OutputRig.open(outputOptions(frameFormat(320, 240)));
-    rig.roll([RED_BOX]);
+    rig.roll({ boxes: [RED_BOX] });
     await eventually('frames', () => rig.encoded.length > 10);
     const { viewer, data, events } = watch(rig.output);
     await eventually('fragments', () => data.length > 30);
@@ -148,11 +195,12 @@ describe('viewers', () => {
         height: 40,
         label: '',
         color: Math.floor(Math.random() * 0xffffff),
+        part: false,
       }));
     await eventually(
       'the end of the stuck viewer',
       () => {
-        rig.push(boxes());
+        rig.push({ boxes: boxes() });
         return events.some(({ type }) => type === 'end');
       },
       { timeoutMs: 60_000, everyMs: 5 },

@@ -32,6 +32,13 @@ describe('decoder segmentation', () => {
     }
   });
 
+  it('never takes what is not a number', async () => {
+    for (const [layout, dims] of [['nchw', [1, 4, 1, 1]], ['nhwc', [1, 1, 1, 4]]] as const) {
+      const found = await decode(manifestOf(layout), { o: floats([...dims], [NaN, -3, NaN, -4]) }, thresholds);
+      expect([...(found.map?.classes ?? [])]).toEqual([1]);
+    }
+  });
+
   it('tells layouts apart by the number of classes', async () => {
     expect(await misfit(manifestOf('nhwc'), { o: empty([1, 4, 257, 257]) })).toBe(
       'model m: output "o" is [1, 4, 257, 257], decoder segmentation expects [1, h, w, 4], h = 4, w = 257',

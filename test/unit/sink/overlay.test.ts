@@ -1,34 +1,62 @@
 import { describe, expect, it } from 'vitest';
-import { classColor, Overlay, overlayBoxes } from '../../../services/sink/overlay.js';
-import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
-import type { Detection } from '#proto/framebus/detection/v1/detection.js';
+import { classColor, overlayOf } from '../../../services/sink/overlay.js';
+import { Detection, DetectionAttribute } from '#proto/framebus/detection/v1/detection.js';
+import { SegmentationMask } from '#proto/framebus/detection/v1/segmentation_mask.js';
 
-const detection = (label: string, confidence: number, classId = 0): Detection => ({
-  box: { x: 1.5, y: 2, width: 30, height: 40 },
-  classId,
-  label,
-  confidence,
-  landmarks: [],
-});
+const detection = (label: string, confidence: number, more: Parameters<typeof Detection.fromPartial>[0] = {}): Detection =>
+  Detection.fromPartial({ box: { x: 1.5, y: 2, width: 30, height: 40 }, label, confidence, ...more });
+const attribute = (label: string, confidence: number): DetectionAttribute => DetectionAttribute.fromPartial({ label, confidence });
+const labels = (detections: Detection[]): string[] => overlayOf({ detections, masks: [] }).boxes.map(({ label }) => label);
 
-describe('overlayBoxes', () => {
+describe('overlayOf', () => {
   it('writes class and confidence', () => {
-    expect(overlayBoxes([detection('person', 0.867)])).toEqual([
-      { x: 1.5, y: 2, width: 30, height: 40, label: 'person 87 %', color: classColor(0) },
-    ]);
+    expect(overlayOf({ detections: [detection('person', 0.867)], masks: [] })).toEqual({
+      masks: [],
+      points: [],
+      boxes: [{ x: 1.5, y: 2, width: 30, height: 40, label: 'person 87 %', color: classColor(0), part: false }],
+    });
   });
 
   it('writes the confidence alone for a class without a name', () => {
-    expect(overlayBoxes([detection('', 0.5)])[0]?.label).toBe('50 %');
+    expect(labels([detection('', 0.5)])).toEqual(['50 %']);
+  });
+
+  it('writes attributes after the class, in their order', () => {
+    const attributes = [attribute('red', 0.912), attribute('', 0.3)];
+    expect(labels([detection('car', 0.87, { attributes })])).toEqual(['car 87 % · red 91 % · 30 %']);
   });
 
   it('draws the most certain last, and leaves out what has no box', () => {
-    const boxes = overlayBoxes([
-      detection('car', 0.9),
-      detection('dog', 0.3),
-      { ...detection('ghost', 0.6), box: undefined },
+    expect(labels([detection('car', 0.9), detection('dog', 0.3), detection('ghost', 0.6, { box: undefined })])).toEqual(['dog 30 %', 'car 90 %']);
+  });
+
+  it('draws parts after their object, in its colour and marked as such', () => {
+    const face = detection('face', 0.98, { box: { x: 4, y: 5, width: 6, height: 7 }, attributes: [attribute('mask', 0.5)], classId: 0 });
+    const person = detection('person', 0.9, { classId: 3, parts: [face] });
+    const { boxes } = overlayOf({ detections: [person, detection('dog', 0.4)], masks: [] });
+    expect(boxes.map(({ label, color, part }) => ({ label, color, part }))).toEqual([
+      { label: 'dog 40 %', color: classColor(0), part: false },
+      { label: 'person 90 %', color: classColor(3), part: false },
+      { label: 'face 98 % · mask 50 %', color: classColor(3), part: true },
     ]);
-    expect(boxes.map((b) => b.label)).toEqual(['dog 30 %', 'car 90 %']);
+    expect(boxes[2]).toMatchObject({ x: 4, y: 5, width: 6, height: 7 });
+  });
+
+  it('draws landmarks of objects and of their parts', () => {
+    const eyes = detection('face', 0.9, { landmarks: [{ x: 3, y: 4 }] });
+    const person = detection('person', 0.8, { classId: 2, landmarks: [{ x: 1, y: 2 }, { x: -5.5, y: 6 }], parts: [eyes] });
+    expect(overlayOf({ detections: [person, detection('dog', 0.4)], masks: [] }).points).toEqual([
+      { xy: Float32Array.of(1, 2, -5.5, 6), color: classColor(2) },
+      { xy: Float32Array.of(3, 4), color: classColor(2) },
+    ]);
+  });
+
+  it('lays masks over their area in the colours of their classes', () => {
+    const mask = SegmentationMask.fromPartial({ classId: 7, label: 'sky', width: 4, height: 3, area: { x: -1, y: 2, width: 64, height: 48 }, runs: [0, 3, 2, 1] });
+    const lost = SegmentationMask.fromPartial({ classId: 1, width: 4, height: 3, runs: [0, 3] });
+    expect(overlayOf({ detections: [], masks: [mask, lost] }).masks).toEqual([
+      { x: -1, y: 2, width: 64, height: 48, columns: 4, rows: 3, runs: Uint32Array.of(0, 3, 2, 1), label: 'sky', color: classColor(7) },
+    ]);
   });
 });
 
@@ -53,27 +81,5 @@ describe('classColor', () => {
         expect(distance).toBeGreaterThan(40);
       }
     }
-  });
-});
-
-describe('Overlay', () => {
-  const MS = 1_000_000n;
-  const { INFERENCE_STATUS_INFERRED: INFERRED, INFERENCE_STATUS_SUPERSEDED: SUPERSEDED } = InferenceStatus;
-
-  it('keeps the boxes for a moment on frames that nobody looked at', () => {
-    const overlay = new Overlay();
-    expect(overlay.boxes(SUPERSEDED, [], 0n)).toEqual([]);
-    const boxes = overlay.boxes(INFERRED, [detection('person', 0.9)], 100n * MS);
-    expect(boxes).toHaveLength(1);
-    expect(overlay.boxes(SUPERSEDED, [], 200n * MS)).toEqual(boxes);
-    expect(overlay.boxes(SUPERSEDED, [], 500n * MS)).toEqual(boxes);
-    expect(overlay.boxes(SUPERSEDED, [], 501n * MS)).toEqual([]);
-  });
-
-  it('drops them at once when somebody looked and saw nothing', () => {
-    const overlay = new Overlay();
-    overlay.boxes(INFERRED, [detection('person', 0.9)], 0n);
-    expect(overlay.boxes(INFERRED, [], 100n * MS)).toEqual([]);
-    expect(overlay.boxes(SUPERSEDED, [], 200n * MS)).toEqual([]);
   });
 });

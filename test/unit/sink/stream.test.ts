@@ -127,7 +127,7 @@ describe('Stream', () => {
     for (const seq of [0, 2, 1, 3]) receive(seq);
     expect(records.map((r) => Number(r.seq))).toEqual([0, 1, 2, 3]);
     expect(records[0]).toMatchObject({ streamId: 'gate', width: 64, latencyNs: 4_000_000n });
-    expect(pushed.map((p) => p.boxes[0]?.label)).toEqual(Array(4).fill('person 90 %'));
+    expect(pushed.map((p) => p.overlay.boxes[0]?.label)).toEqual(Array(4).fill('person 90 %'));
     expect(pushed.map((p) => p.lease.id)).toEqual([1, 2, 3, 4]);
     expect(leases.map((l) => l.released)).toEqual([1, 1, 1, 1]);
   });

@@ -1,0 +1,178 @@
+#include "canvas.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace framebus {
+namespace {
+
+uint8_t to_byte(double value) {
+  return static_cast<uint8_t>(std::clamp(std::lround(value), 0L, 255L));
+}
+
+// Chroma samples that a rectangle touches.
+PixelRect halved(const PixelRect& rect) {
+  return {rect.left / 2, rect.top / 2, (rect.right + 1) / 2, (rect.bottom + 1) / 2};
+}
+
+// In 16 bits throughout, which the compiler makes wide.
+uint8_t blend(uint8_t from, uint8_t to, uint8_t coverage) {
+  const auto inverse = static_cast<uint16_t>(255 - coverage);
+  const auto sum = static_cast<uint16_t>(from * inverse + to * coverage + 128);
+  return static_cast<uint8_t>(static_cast<uint16_t>(sum + (sum >> 8)) >> 8);  // sum / 255, rounded.
+}
+
+// The same with a colour that does not change, in parts of 256.
+class Tint {
+ public:
+  Tint(uint8_t color, uint8_t strength)
+      : inverse_(static_cast<uint16_t>(256 - strength)),
+        added_(static_cast<uint16_t>(color * strength + 128)) {}
+  uint8_t operator()(uint8_t from) const {
+    return static_cast<uint8_t>(static_cast<uint16_t>(from * inverse_ + added_) >> 8);
+  }
+
+ private:
+  const uint16_t inverse_;
+  const uint16_t added_;
+};
+
+size_t offset(int32_t row, uint32_t stride, int32_t column) {
+  return static_cast<size_t>(row) * stride + static_cast<size_t>(column);
+}
+
+// First sample whose centre, at its half, is not before `edge`; at most `samples`.
+int32_t sample_at(double edge, int32_t samples) {
+  return static_cast<int32_t>(std::clamp(std::ceil(edge - 0.5), 0.0, samples + 0.0));
+}
+
+// Samples in a circle, row by row: `paint(row, left, right)`.
+template <class Paint>
+void scan_circle(double x, double y, double radius, int32_t width, int32_t height, Paint&& paint) {
+  const int32_t bottom = sample_at(y + radius, height);
+  for (int32_t row = sample_at(y - radius, height); row < bottom; ++row) {
+    const double down = row + 0.5 - y;
+    const double half = std::sqrt(std::max(radius * radius - down * down, 0.0));
+    const int32_t left = sample_at(x - half, width);
+    const int32_t right = sample_at(x + half, width);
+    if (left < right) paint(row, left, right);
+  }
+}
+
+}  // namespace
+
+Yuv to_yuv(uint32_t rgb, const FrameFormat& format) {
+  const double r = (rgb >> 16) & 0xFF;
+  const double g = (rgb >> 8) & 0xFF;
+  const double b = rgb & 0xFF;
+  const bool bt709 = format.matrix == ColorMatrix::kBt709;
+  const double kr = bt709 ? 0.2126 : 0.299;
+  const double kb = bt709 ? 0.0722 : 0.114;
+  const double luma = kr * r + (1 - kr - kb) * g + kb * b;
+  const double u = (b - luma) / (2 * (1 - kb));
+  const double v = (r - luma) / (2 * (1 - kr));
+  if (format.range == ColorRange::kFull) return {to_byte(luma), to_byte(u + 128), to_byte(v + 128)};
+  return {to_byte(luma * 219 / 255 + 16), to_byte(u * 224 / 255 + 128),
+          to_byte(v * 224 / 255 + 128)};
+}
+
+PixelRect clipped(const PixelRect& rect, int32_t width, int32_t height) {
+  return {std::max(rect.left, 0), std::max(rect.top, 0), std::min(rect.right, width),
+          std::min(rect.bottom, height)};
+}
+
+Canvas::Canvas(const MutableFrame& frame)
+    : frame_(frame),
+      width_(static_cast<int32_t>(frame.format.width)),
+      height_(static_cast<int32_t>(frame.format.height)) {}
+
+uint8_t* Canvas::at(size_t plane, int32_t byte, int32_t row) const {
+  return frame_.data[plane] + offset(row, frame_.stride[plane], byte);
+}
+
+void Canvas::fill_chroma(int32_t row, int32_t left, int32_t right, const Yuv& color) const {
+  const auto count = static_cast<size_t>(right - left);
+  if (nv12()) {
+    uint8_t* uv = at(1, 2 * left, row);
+    for (size_t i = 0; i < count; ++i) {
+      uv[2 * i] = color.u;
+      uv[2 * i + 1] = color.v;
+    }
+  } else {
+    std::memset(at(1, left, row), color.u, count);
+    std::memset(at(2, left, row), color.v, count);
+  }
+}
+
+void Canvas::fill(const PixelRect& rect, const Yuv& color) const {
+  const PixelRect area = clipped(rect, width_, height_);
+  if (area.width() <= 0 || area.height() <= 0) return;
+  for (int32_t y = area.top; y < area.bottom; ++y) {
+    std::memset(at(0, area.left, y), color.y, static_cast<size_t>(area.width()));
+  }
+  const PixelRect chroma = halved(area);
+  for (int32_t y = chroma.top; y < chroma.bottom; ++y) {
+    fill_chroma(y, chroma.left, chroma.right, color);
+  }
+}
+
+void Canvas::stamp(const PixelRect& place, const LabelMask& mask, const Yuv& plate,
+                   const Yuv& text) const {
+  const PixelRect area = clipped(place, width_, height_);
+  if (area.width() <= 0 || area.height() <= 0) return;
+  for (int32_t y = area.top; y < area.bottom; ++y) {
+    const uint8_t* coverage = &mask.full[offset(y - place.top, mask.width, area.left - place.left)];
+    uint8_t* __restrict out = at(0, area.left, y);
+    for (int32_t i = 0; i < area.width(); ++i) out[i] = blend(plate.y, text.y, coverage[i]);
+  }
+  const PixelRect chroma = halved(area);
+  for (int32_t y = chroma.top; y < chroma.bottom; ++y) {
+    const uint8_t* coverage =
+        &mask.half[offset(y - place.top / 2, mask.width / 2, chroma.left - place.left / 2)];
+    const int32_t step = nv12() ? 2 : 1;
+    uint8_t* u = at(1, step * chroma.left, y);
+    uint8_t* v = nv12() ? u + 1 : at(2, chroma.left, y);
+    for (int32_t i = 0; i < chroma.width(); ++i) {
+      u[step * i] = blend(plate.u, text.u, coverage[i]);
+      v[step * i] = blend(plate.v, text.v, coverage[i]);
+    }
+  }
+}
+
+void Canvas::dot(double x, double y, double radius, const Yuv& color) const {
+  scan_circle(x, y, radius, width_, height_, [&](int32_t row, int32_t left, int32_t right) {
+    std::memset(at(0, left, row), color.y, static_cast<size_t>(right - left));
+  });
+  // No point is further than 0.71 from the centre of a sample.
+  scan_circle(
+      x / 2, y / 2, std::max(radius / 2, 0.71), chroma_width(), chroma_height(),
+      [&](int32_t row, int32_t left, int32_t right) { fill_chroma(row, left, right, color); });
+}
+
+void Canvas::tint_luma(int32_t y, int32_t left, int32_t right, uint8_t color,
+                       uint8_t strength) const {
+  const Tint tint(color, strength);
+  uint8_t* const pixels = at(0, left, y);
+  for (int32_t i = 0; i < right - left; ++i) pixels[i] = tint(pixels[i]);
+}
+
+void Canvas::tint_chroma(int32_t y, int32_t left, int32_t right, const Yuv& color,
+                         uint8_t strength) const {
+  const Tint u_tint(color.u, strength);
+  const Tint v_tint(color.v, strength);
+  if (nv12()) {
+    uint8_t* const uv = at(1, 2 * left, y);
+    for (int32_t i = 0; i < right - left; ++i) {
+      uv[2 * i] = u_tint(uv[2 * i]);
+      uv[2 * i + 1] = v_tint(uv[2 * i + 1]);
+    }
+    return;
+  }
+  uint8_t* const u = at(1, left, y);
+  for (int32_t i = 0; i < right - left; ++i) u[i] = u_tint(u[i]);
+  uint8_t* const v = at(2, left, y);
+  for (int32_t i = 0; i < right - left; ++i) v[i] = v_tint(v[i]);
+}
+
+}  // namespace framebus
