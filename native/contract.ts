@@ -63,6 +63,13 @@ export interface MemoryProbe {
   detail: string;
 }
 
+/** Whether frames in GPU memory are preprocessed on the GPU; without it the CPU does, after a copy. */
+export interface CudaPreprocessProbe {
+  available: boolean;
+  /** For people. */
+  detail: string;
+}
+
 // ------------------------------------------------------- bus: the producer --
 
 /** Where a producer's pools are offered, and to whom. */
@@ -683,6 +690,11 @@ export interface Addon {
   probeMedia(elements: string[]): MediaProbe;
   /** Makes and frees a small pool of the kind. May take a second: a promise. */
   probeMemory(memory: MemoryKind): Promise<MemoryProbe>;
+  /**
+   * Whether frames on an NVIDIA GPU are preprocessed there, and by what ("NVRTC 13.0 (…), kernel for
+   * compute capability 9.0 from …"), or why not. Asked early it saves the first batch the compiling.
+   */
+  probeCudaPreprocess(): Promise<CudaPreprocessProbe>;
   /** Throws BUS_DIRECTORY or BUS_IN_USE. */
   createBusServer(options: BusServerOptions, listener: (event: BusServerEvent) => void): BusServer;
   /** Throws BAD_OPTIONS, NO_SPACE, BUS_CLOSED. */

@@ -21,6 +21,7 @@ function addon(): Addon {
 export const monotonicNs: Addon['monotonicNs'] = () => addon().monotonicNs();
 export const probeMedia: Addon['probeMedia'] = (elements) => addon().probeMedia(elements);
 export const probeMemory: Addon['probeMemory'] = (memory) => addon().probeMemory(memory);
+export const probeCudaPreprocess: Addon['probeCudaPreprocess'] = () => addon().probeCudaPreprocess();
 export const createBusServer: Addon['createBusServer'] = (options, listener) =>
   addon().createBusServer(options, listener);
 export const createProducerPool: Addon['createProducerPool'] = (server, options) =>

@@ -1,4 +1,4 @@
-// preprocess and preprocessPlanes of contract.ts.
+// probeCudaPreprocess, preprocess and preprocessPlanes of contract.ts.
 #include "preprocess.h"
 
 #include <cmath>
@@ -8,7 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "async.h"
+#include "core/cuda_preprocess.h"
 #include "core/lease_table.h"
+#include "core/preprocess_parts.h"
 #include "module.h"
 
 namespace framebus::binding {
@@ -143,13 +146,11 @@ Napi::Value preprocess_leases(const Napi::CallbackInfo& info) {
   const std::vector<LeasedPart> frames = frames_argument(info, 0);
   const PreprocessSpec spec = preprocess_spec_from_js(Fields(info, 1, "spec"));
   float* const tensor = tensor_argument(info, 2, frames.size() * tensor_size(spec));
-  Napi::Array result = Napi::Array::New(info.Env(), frames.size());
-  for (uint32_t i = 0; i < frames.size(); ++i) {
-    const PreprocessGeometry geometry = guarded(info.Env(), [&] {
-      return preprocess_part(frames[i], spec, tensor + i * tensor_size(spec));
-    });
-    result.Set(i, geometry_to_js(info.Env(), geometry));
-  }
+  const std::vector<PreprocessGeometry> geometries =
+      guarded(info.Env(), [&] { return preprocess_parts(frames, spec, tensor); });
+  Napi::Array result = Napi::Array::New(info.Env(), geometries.size());
+  for (uint32_t i = 0; i < geometries.size(); ++i)
+    result.Set(i, geometry_to_js(info.Env(), geometries[i]));
   return result;
 }
 
@@ -190,7 +191,20 @@ Napi::Value preprocess_planes(const Napi::CallbackInfo& info) {
   return geometry_to_js(info.Env(), preprocess(view, spec, tensor));
 }
 
+Napi::Value probe_preprocess(const Napi::CallbackInfo& info) {
+  return run_async<CudaPreprocessProbe>(
+      info.Env(), "framebus probeCudaPreprocess", [] { return probe_cuda_preprocess(); },
+      [](Napi::Env to, CudaPreprocessProbe& found) -> Napi::Value {
+        Napi::Object object = Napi::Object::New(to);
+        object.Set("available", found.available);
+        object.Set("detail", found.detail);
+        return object;
+      });
+}
+
 const Module kModule{[](Napi::Env env, Napi::Object exports) {
+  exports.Set("probeCudaPreprocess",
+              Napi::Function::New(env, probe_preprocess, "probeCudaPreprocess"));
   exports.Set("preprocess", Napi::Function::New(env, preprocess_leases, "preprocess"));
   exports.Set("preprocessPlanes", Napi::Function::New(env, preprocess_planes, "preprocessPlanes"));
 }};

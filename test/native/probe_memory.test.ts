@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isNativeError, probeMemory, type MemoryKind } from '../../native/index.js';
+import { isNativeError, probeCudaPreprocess, probeMemory, type MemoryKind } from '../../native/index.js';
 
 describe('probeMemory', () => {
   it('finds shared memory everywhere', async () => {
@@ -19,5 +19,12 @@ describe('probeMemory', () => {
       code = isNativeError(error) ? error.code : undefined;
     }
     expect(code).toBe('BAD_ARGUMENT');
+  });
+});
+
+describe('probeCudaPreprocess', () => {
+  it('says what preprocesses on a GPU, or what is missing', async () => {
+    const { available, detail } = await probeCudaPreprocess();
+    expect(detail).toMatch(available ? /^NVRTC \d+\.\d+ \(.+\), kernel for compute capability \d/ : /: .+; .+/);
   });
 });
