@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { GPU_PROGRAMS } from './inputs.mjs';
 import { GpuProcess, ISOLATED, outputOf, piped } from './process.mjs';
 
 const FREED_WITHIN_MS = 10_000;
@@ -47,6 +48,8 @@ class Proof {
       await this.#sameFrames(video);
       await this.#decodeRate(video);
     }
+    for (const video of [hevc, h264]) await this.#preprocessed(video);
+    await this.#preprocessFigures();
     await this.#latency(hevc);
     await this.#noWriting(h264);
     await this.#killed(hevc);
@@ -90,7 +93,7 @@ class Proof {
   }
 
   async #tests() {
-    for (const name of ['cuda_memory_test', 'cuda_source_test']) {
+    for (const name of GPU_PROGRAMS.filter((program) => program.endsWith('_test'))) {
       await this.#check(`${name} on the GPU`, async () => {
         const test = await outputOf([path.join(this.#options.programs, name)], { env: { FRAMEBUS_TEST_CUDA: 'real' } });
         for (const line of test.lines) process.stdout.write(`  ${line}\n`);
@@ -150,6 +153,24 @@ class Proof {
       const decode_fps = { ...fps, ratio: Math.round((fps.pool / fps.alone) * 1000) / 1000 };
       this.#figures[video.name] = { ...this.#figures[video.name], decode_fps };
       return true;
+    });
+  }
+
+  async #preprocessed(video) {
+    await this.#check(`${video.name}: tensors that the GPU makes of NVDEC's frames are the CPU's, all variants`, async () => {
+      const { code, last } = await piped(this.#produce(video, 'cuda', 'lossless'), this.#consume('preprocess'));
+      if (!last.startsWith('{')) return last;
+      this.#figures[video.name] = { ...this.#figures[video.name], preprocessed: JSON.parse(last) };
+      return code === 0 || last;
+    });
+  }
+
+  async #preprocessFigures() {
+    await this.#check('preprocessing is measured, and its kernel kept', async () => {
+      const { code, last } = await outputOf(this.#command('preprocess-figures'));
+      if (!last.startsWith('{')) return last;
+      this.#figures.preprocess = JSON.parse(last);
+      return code === 0 || last;
     });
   }
 

@@ -1,6 +1,7 @@
 #include "gpu_consumer.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cinttypes>
 #include <cstdio>
@@ -13,9 +14,12 @@
 
 #include "core/bus_consumer.h"
 #include "core/cuda_device.h"
+#include "core/cuda_preprocess.h"
+#include "core/cuda_release.h"
 #include "core/error.h"
 #include "core/monotonic.h"
 #include "frame_hash.h"
+#include "test/preprocess_variants.h"
 
 namespace framebus::test {
 namespace {
@@ -146,6 +150,87 @@ int follow(Reader& reader) {
   return latency_us.size() == kFrames ? 0 : 1;
 }
 
+// A tensor on the device, as an engine would have it.
+class DeviceTensor {
+ public:
+  explicit DeviceTensor(size_t floats) : floats_(floats), stream_(device_) {
+    const cuda::CurrentContext current(device_->context());
+    cuda::check(cuda::driver().memory_alloc(&address_, floats * sizeof(float)), "tensor",
+                "cuMemAlloc");
+  }
+  ~DeviceTensor() {
+    const cuda::CurrentContext current(device_->context());
+    cuda::driver().memory_free(address_);
+  }
+  DeviceTensor(const DeviceTensor&) = delete;
+  DeviceTensor& operator=(const DeviceTensor&) = delete;
+
+  // The frame goes back when the GPU has read it.
+  void fill(const std::shared_ptr<SlotLease>& lease, const FrameView& view,
+            const PreprocessSpec& spec) {
+    preprocess_to_device({&view, 1}, spec, address_, stream_.get());
+    const cuda::CurrentContext current(device_->context());
+    release_after(stream_.get(), lease);
+  }
+  std::vector<float> read() const {
+    const cuda::CurrentContext current(device_->context());
+    std::vector<float> all(floats_);
+    const cuda::Driver& d = cuda::driver();
+    cuda::check(d.copy_to_host(all.data(), address_, floats_ * sizeof(float), stream_.get()),
+                "tensor", "cuMemcpyDtoHAsync");
+    cuda::check(d.stream_synchronize(stream_.get()), "tensor", "cuStreamSynchronize");
+    return all;
+  }
+
+ private:
+  const std::shared_ptr<const cuda::CudaDevice> device_ = cuda::CudaDevice::first();
+  const size_t floats_;
+  const cuda::OwnStream stream_;
+  cuda::Address address_ = 0;
+};
+
+FrameView with_colors(FrameView view, unsigned variant) {
+  variant_colors(variant, view.format);
+  return view;
+}
+
+int preprocess_all(Reader& reader) {
+  constexpr std::array<std::pair<uint32_t, uint32_t>, 3> kSizes{
+      {{640, 640}, {300, 300}, {416, 256}}};
+  DeviceTensor tensor(size_t{3} * 640 * 640);
+  std::vector<float> wanted(size_t{3} * 640 * 640);
+  unsigned frames = 0;
+  unsigned tensors = 0;
+  unsigned missed = 0;
+  double worst = 0;
+  while (const std::optional<FrameLine> frame = next_frame()) {
+    const std::shared_ptr<SlotLease> lease = reader.lease(*frame);
+    missed += lease == nullptr ? 1 : 0;
+    if (lease == nullptr) continue;
+    const unsigned variant = frames++ % kVariants;
+    const FrameRead read = lease->read();
+    const FrameView host = with_colors(read.view(), variant);
+    const FrameView device = with_colors(lease->device(), variant);
+    const auto& [width, height] = kSizes[frames % kSizes.size()];
+    const PreprocessSpec spec = variant_spec(variant, width, height);
+    const uint32_t left = frames % (host.format.width / 2) & ~1U;
+    const uint32_t top = frames % (host.format.height / 2) & ~1U;
+    const auto part = [&](const FrameView& whole) {
+      return part_of(whole, left, top, whole.format.width / 2 - 1, whole.format.height / 2 - 3);
+    };
+    for (const auto& [on_gpu, on_cpu] :
+         {std::pair{device, host}, std::pair{part(device), part(host)}}) {
+      tensor.fill(lease, on_gpu, spec);
+      preprocess(on_cpu, spec, wanted.data());
+      worst = std::max(worst, worst_level(tensor.read(), wanted, spec));
+      ++tensors;
+    }
+  }
+  std::printf("{\"frames\":%u,\"tensors\":%u,\"missed\":%u,\"worst_level_difference\":%.7f}\n",
+              frames, tensors, missed, worst);
+  return frames >= kVariants && missed == 0 && worst <= kPreprocessTolerance ? 0 : 1;
+}
+
 int hold(Reader& reader) {
   constexpr size_t kFrames = 4;
   std::vector<std::shared_ptr<SlotLease>> leases;
@@ -198,6 +283,7 @@ int gpu_consumer(const std::vector<std::string>& arguments) {
     const std::string& what = arguments.at(1);
     if (what == "verify") return verify(reader, arguments.at(2));
     if (what == "follow") return follow(reader);
+    if (what == "preprocess") return preprocess_all(reader);
     return what == "hold" ? hold(reader) : write(reader);
   } catch (const Error& error) {
     std::printf("refused %s %s\n", error.code(), error.what());

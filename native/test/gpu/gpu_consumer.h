@@ -11,6 +11,8 @@ namespace framebus::test {
 //   follow  leases and lets go 150 frames as they come: how long after publishing
 //   hold    leases four frames, says "holding", and when the producer is gone
 //           whether they are still what they were
+//   preprocess  makes a tensor on the GPU of each frame and of a part of it, one variant after
+//           the other, and compares it with the CPU's of the downloaded frame
 //   write   tries to write a frame through its mapping
 // The last line on stdout is a JSON object, or "refused <code> <message>".
 int gpu_consumer(const std::vector<std::string>& arguments);

@@ -4,7 +4,6 @@
 
 #include <cinttypes>
 #include <cstdio>
-#include <functional>
 #include <memory>
 
 #include "core/bus_layout.h"
@@ -15,19 +14,12 @@
 #include "core/monotonic.h"
 #include "core/pool_memory.h"
 #include "core/source_pipeline.h"
+#include "gpu_timing.h"
 
 namespace framebus::test {
 namespace {
 
 constexpr int kRounds = 1000;
-
-// Median of nothing: the mean over many, after some to warm up.
-double each_us(int rounds, const std::function<void()>& work) {
-  for (int i = 0; i < rounds / 10 + 1; ++i) work();
-  const uint64_t start = monotonic_ns();
-  for (int i = 0; i < rounds; ++i) work();
-  return static_cast<double>(monotonic_ns() - start) / 1e3 / rounds;
-}
 
 FrameFormat format_1080p() {
   FrameFormat format;

@@ -5,6 +5,7 @@
 
 #include "gpu_consumer.h"
 #include "gpu_copies.h"
+#include "gpu_preprocess.h"
 #include "gpu_producer.h"
 
 int main(int argc, char** argv) {
@@ -18,6 +19,8 @@ int main(int argc, char** argv) {
   if (command == "decode") return gpu_decode(arguments);
   if (command == "decode-alone") return gpu_decode_alone(arguments);
   if (command == "copies") return gpu_copies();
-  std::fprintf(stderr, "produce, consume, reference, decode, decode-alone or copies\n");
+  if (command == "preprocess-figures") return gpu_preprocess_figures();
+  std::fprintf(stderr,
+               "produce, consume, reference, decode, decode-alone, copies or preprocess-figures\n");
   return 2;
 }
