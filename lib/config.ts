@@ -20,6 +20,7 @@ export type {
   SinkConfig,
   SecondaryConfig,
   StreamConfig,
+  TrackerConfig,
 } from './config/resolve.js';
 
 /** Reads a configuration file. Throws CONFIG_NOT_FOUND, CONFIG_UNREADABLE, CONFIG_INVALID. */

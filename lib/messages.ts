@@ -4,6 +4,7 @@ import { DesiredModel } from '#proto/framebus/model/v1/served_model.js';
 import { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import { ServiceStatus } from '#proto/framebus/status/v1/status.js';
 import { DesiredStream } from '#proto/framebus/stream/v1/stream_settings.js';
+import { TrackHints } from '#proto/framebus/track/v1/track_hints.js';
 import { TapFrame, TapRequest, TapResponse } from '#proto/framebus/tap/v1/tap.js';
 import { FramebusError, messageOf } from './errors.js';
 import { SCHEMA_VERSION } from './subjects.js';
@@ -95,3 +96,9 @@ export const encodeDesiredModel = (message: Unversioned<DesiredModel>): Uint8Arr
   encode(DesiredModel, message);
 export const decodeDesiredModel = (data: Uint8Array): DesiredModel =>
   decode('DesiredModel', DesiredModel, data);
+
+/** What sink knows of a stream's objects. */
+export const encodeTrackHints = (message: Unversioned<TrackHints>): Uint8Array =>
+  encode(TrackHints, message);
+export const decodeTrackHints = (data: Uint8Array): TrackHints =>
+  decode('TrackHints', TrackHints, data);

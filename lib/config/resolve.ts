@@ -101,6 +101,19 @@ export interface SecondaryConfig {
   readonly interval: number;
 }
 
+/** How the objects of a stream are followed; see docs/tracking.md. */
+export interface TrackerConfig {
+  readonly kind: 'byte' | 'oc_sort' | 'none';
+  /** A detection from here on is strong: it may begin a track when it is 0.1 above. */
+  readonly highConfidence: number;
+  /** Detections below this are ignored. */
+  readonly lowConfidence: number;
+  /** A track that was not seen for so long ends. */
+  readonly lostMs: number;
+  /** Detections in a row that make a track. */
+  readonly confirmHits: number;
+}
+
 /** One stream, what `defaults` says included. */
 export interface StreamConfig {
   readonly id: string;
@@ -133,6 +146,7 @@ export interface StreamConfig {
   readonly transport: 'tcp' | 'udp';
   /** No frame for so long is a failure; 0 means never. */
   readonly noFrameTimeoutMs: number;
+  readonly tracker: TrackerConfig;
   readonly reconnect: ReconnectConfig;
 }
 
@@ -282,11 +296,25 @@ function streamConfig(
     slots: stream.slots ?? defaults.slots,
     transport: stream.transport ?? defaults.transport,
     noFrameTimeoutMs: stream.no_frame_timeout ?? defaults.no_frame_timeout,
+    tracker: trackerConfig({ ...defaults.tracker, ...defined(stream.tracker) }),
     reconnect: {
       initialMs: stream.reconnect.initial ?? defaults.reconnect.initial,
       maxMs: stream.reconnect.max ?? defaults.reconnect.max,
     },
   };
+}
+
+const trackerConfig = (tracker: ConfigFile['defaults']['tracker']): TrackerConfig => ({
+  kind: tracker.kind,
+  highConfidence: tracker.high_confidence,
+  lowConfidence: tracker.low_confidence,
+  lostMs: tracker.lost,
+  confirmHits: tracker.confirm_hits,
+});
+
+/** Without the keys that the file leaves out. */
+function defined<T extends object>(section: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(section).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: NonNullable<T[K]> };
 }
 
 function freeze<T>(value: T): T {

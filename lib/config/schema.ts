@@ -136,6 +136,14 @@ export const liveStream = {
   region: perStream.region,
 };
 
+const tracker = {
+  kind: z.enum(['byte', 'oc_sort', 'none']),
+  high_confidence: decimal(0, 1),
+  low_confidence: decimal(0, 1),
+  lost: duration(0, HOUR),
+  confirm_hits: integer(1, 100),
+};
+
 const reconnectInitial = duration(10, HOUR);
 const reconnectMax = duration(10, 24 * HOUR);
 
@@ -152,6 +160,13 @@ const defaults = {
   slots: perStream.slots.default(16),
   transport: perStream.transport.default('tcp'),
   no_frame_timeout: perStream.no_frame_timeout.default(10 * SECOND),
+  tracker: section({
+    kind: tracker.kind.default('byte'),
+    high_confidence: tracker.high_confidence.default(0.6),
+    low_confidence: tracker.low_confidence.default(0.1),
+    lost: tracker.lost.default(2 * SECOND),
+    confirm_hits: tracker.confirm_hits.default(3),
+  }),
   reconnect: section({
     initial: reconnectInitial.default(SECOND),
     max: reconnectMax.default(30 * SECOND),
@@ -179,6 +194,13 @@ const stream = {
   slots: perStream.slots.optional(),
   transport: perStream.transport.optional(),
   no_frame_timeout: perStream.no_frame_timeout.optional(),
+  tracker: section({
+    kind: tracker.kind.optional(),
+    high_confidence: tracker.high_confidence.optional(),
+    low_confidence: tracker.low_confidence.optional(),
+    lost: tracker.lost.optional(),
+    confirm_hits: tracker.confirm_hits.optional(),
+  }),
   reconnect: section({
     initial: reconnectInitial.optional(),
     max: reconnectMax.optional(),

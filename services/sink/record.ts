@@ -46,6 +46,7 @@ export function detectionRecord(
     classifications: result.classifications,
     masks: result.masks,
     tensors: result.tensors,
+    endedTrackIds: [],
     latencyNs: nowMonotonicNs - frame.decodedMonotonicNs,
   };
 }

@@ -37,6 +37,7 @@ describe('a right file', () => {
         thresholds: {},
         region: null,
         secondary: [],
+        tracker: { kind: 'byte', highConfidence: 0.6, lowConfidence: 0.1, lostMs: 2000, confirmHits: 3 },
         memory: 'auto',
         slots: 16,
         transport: 'tcp',
