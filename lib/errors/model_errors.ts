@@ -45,6 +45,12 @@ export const MODEL_ERRORS = {
     retryable: true,
     remedy: 'Wait until it is loaded; the log of infer shows how it stands.',
   },
+  MODEL_UNLOADABLE: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.failed,
+    retryable: false,
+    remedy: 'Correct what the workers say; nothing was changed.',
+  },
   MODEL_IN_USE: {
     grpc: 'FAILED_PRECONDITION',
     exit: EXIT.failed,

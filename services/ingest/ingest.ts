@@ -7,8 +7,10 @@ import { readToken } from '../../lib/bus/token.js';
 import { isFile, producerOf } from '../../lib/config/source_uri.js';
 import type { Config, StreamConfig } from '../../lib/config.js';
 import type { StreamCounters } from '../../lib/counters.js';
+import { DesiredState } from '../../lib/desired_state.js';
 import type { Log } from '../../lib/log.js';
 import type { Service, ServiceContext } from '../../lib/service.js';
+import type { LiveSettings } from '../../lib/stream_settings.js';
 import type { BusServer, BusServerEvent, MemoryKind, PoolState } from '../../native/contract.js';
 import { createBusServer, createSource, probeMedia, probeMemory } from '../../native/index.js';
 import { StreamState, type StreamStatus } from '#proto/framebus/status/v1/status.js';
@@ -16,17 +18,23 @@ import { prepareBusDirectory } from '../../lib/bus/directory.js';
 import { chooseFrameMemory } from './frame_memory.js';
 import { NatsFramePublisher } from '../../lib/bus/frame_publisher.js';
 import { Stream, type StreamOptions } from './stream.js';
+import { StreamControl } from './stream_control.js';
 
 const RESEND_AFTER_MS = 3_000;
 
-/** Starts decoding all streams. Throws BUS_DIRECTORY, BUS_IN_USE. */
+/** Starts decoding all streams. Throws BUS_DIRECTORY, BUS_IN_USE, PORT_IN_USE. */
 export async function startIngest(context: ServiceContext): Promise<Service> {
-  const { config, log } = context;
+  const { config, log, nats } = context;
   await prepareBusDirectory(config.bus.directory);
   const memory = await frameMemories(config.streams, log);
-  const ingest = new Ingest(context, memory);
+  const ingest = new Ingest(context, memory, await DesiredState.open(nats, log));
   log.info({ directory: config.bus.directory, streams: config.streams.length }, 'frame bus is open');
-  ingest.start();
+  try {
+    await ingest.start();
+  } catch (error) {
+    await ingest.close();
+    throw error;
+  }
   return ingest;
 }
 
@@ -44,13 +52,16 @@ async function frameMemories(streams: readonly StreamConfig[], log: Log): Promis
 class Ingest implements Service {
   readonly #context: ServiceContext;
   readonly #server: BusServer;
-  readonly #streams: Stream[];
-  /** By stream. */
+  readonly #control: StreamControl;
+  /** By name. */
+  readonly #streams = new Map<string, Stream>();
+  readonly #publishers = new Map<string, NatsFramePublisher>();
   readonly #taps = new Map<string, Taps>();
   readonly #metrics: PoolMetrics;
   readonly #memories: ReadonlyMap<string, MemoryKind>;
+  #closed: Promise<void> | null = null;
 
-  constructor(context: ServiceContext, memories: ReadonlyMap<string, MemoryKind>) {
+  constructor(context: ServiceContext, memories: ReadonlyMap<string, MemoryKind>, state: DesiredState) {
     this.#context = context;
     this.#memories = memories;
     const { bus, ingest } = context.config;
@@ -66,13 +77,18 @@ class Ingest implements Service {
       (event) => this.#onBus(event),
     );
     this.#metrics = new PoolMetrics(context.metrics, () => this.#server.pools());
-    // What a program of the user's own publishes is that program's affair.
-    const own = context.config.streams.filter(({ source }) => producerOf(source) === null);
-    this.#streams = own.map((stream) => this.#createStream(stream));
+    this.#control = new StreamControl(context, state, (id, settings) => this.#apply(id, settings));
   }
 
-  start(): void {
-    for (const stream of this.#streams) stream.start();
+  /** What was changed while streams ran before holds from their first frame on. */
+  async start(): Promise<void> {
+    await this.#control.start();
+    this.#context.addresses.set('grpc', await this.#control.listen());
+    for (const { config, settings } of this.#control.streams()) {
+      // What a program of the user's own publishes is that program's affair.
+      if (producerOf(config.source) === null) this.#streams.set(config.id, this.#createStream(config, settings));
+    }
+    for (const stream of this.#streams.values()) stream.start();
     void this.#resendAfterReconnects();
   }
 
@@ -91,9 +107,20 @@ class Ingest implements Service {
     return pools;
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.#streams.map((stream) => stream.close()));
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await this.#control.close();
+    await Promise.all([...this.#streams.values()].map((stream) => stream.close()));
     await this.#server.close();
+  }
+
+  #apply(streamId: string, { model, interval }: LiveSettings): void {
+    this.#publishers.get(streamId)?.setModel(model);
+    this.#streams.get(streamId)?.configure({ inferred: model !== null, interval });
   }
 
   /** A restarted server has forgotten what it carried. */
@@ -102,19 +129,22 @@ class Ingest implements Service {
       if (type !== Events.Reconnect) continue;
       // The others have to find the server again, too.
       await sleep(RESEND_AFTER_MS, undefined, { ref: false });
-      for (const stream of this.#streams) stream.resend();
+      for (const stream of this.#streams.values()) stream.resend();
     }
   }
 
-  #createStream(config: StreamConfig): Stream {
+  #createStream(config: StreamConfig, settings: LiveSettings): Stream {
     const { counters, nats, log } = this.#context;
     const stream = counters.stream(config.id);
     stream.setState(StreamState.STREAM_STATE_CONNECTING);
-    return new Stream(streamOptions(config, this.#context.config, this.#memories.get(config.memory) ?? 'shm'), {
+    const memory = this.#memories.get(config.memory) ?? 'shm';
+    const publisher = publisherOf(config, settings, nats, stream);
+    this.#publishers.set(config.id, publisher);
+    return new Stream(streamOptions(config, settings, this.#context.config, memory), {
       producer: this.#context.config.ingest.name,
       server: this.#server,
       createSource,
-      publisher: publisherOf(config, nats, stream),
+      publisher,
       taps: this.#createTaps(config),
       onDecoded: (reason) => {
         stream.frameIn();
@@ -137,7 +167,7 @@ class Ingest implements Service {
   #onState(changed: Stream, counters: StreamCounters): void {
     counters.setState(changed.state, changed.error?.message ?? '');
     if (changed.format !== null) counters.setSize(changed.format.width, changed.format.height);
-    const failed = this.#streams.every((s) => s.state === StreamState.STREAM_STATE_FAILED);
+    const failed = [...this.#streams.values()].every((s) => s.state === StreamState.STREAM_STATE_FAILED);
     // Nothing is left to do, and a restart would not help: say so with the exit code.
     if (failed && changed.error !== null) this.#context.fatal(changed.error);
   }
@@ -164,23 +194,22 @@ class Ingest implements Service {
     }
     for (const taps of this.#taps.values()) taps.detached(consumer, group);
     if (group !== INFER_GROUP) return;
-    for (const stream of this.#streams) stream.lost(held);
+    for (const stream of this.#streams.values()) stream.lost(held);
   }
 }
 
 function publisherOf(
-  config: StreamConfig,
+  { id: streamId, mode }: StreamConfig,
+  { model }: LiveSettings,
   nats: NatsConnection,
   counters: StreamCounters,
 ): NatsFramePublisher {
-  const { id: streamId, model, mode } = config;
   return new NatsFramePublisher(nats, { streamId, model, mode }, (reason) => {
     counters.drop(reason);
   });
 }
 
-function streamOptions(stream: StreamConfig, config: Config, memory: MemoryKind): StreamOptions {
-  const inferred = stream.model !== null;
+function streamOptions(stream: StreamConfig, live: LiveSettings, config: Config, memory: MemoryKind): StreamOptions {
   const { slots, mode } = stream;
   const { inFlight } = config.ingest;
   const groups = routeGroups({ slots, mode, inFlight });
@@ -199,8 +228,8 @@ function streamOptions(stream: StreamConfig, config: Config, memory: MemoryKind)
       noFrameTimeoutMs: stream.noFrameTimeoutMs,
     },
     dispatch: {
-      inferred,
-      interval: stream.interval,
+      inferred: live.model !== null,
+      interval: live.interval,
       mode,
       inFlight: groupHold(groups, INFER_GROUP),
       deliveryTtlMs: config.ingest.deliveryTtlMs,

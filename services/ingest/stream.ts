@@ -14,7 +14,7 @@ import type { Taps } from '../../lib/bus/taps.js';
 import { StreamState } from '#proto/framebus/status/v1/status.js';
 import { Backoff } from './backoff.js';
 import { describeFrame } from '../../lib/bus/descriptor.js';
-import { Dispatcher, type DispatcherOptions, type FramePublisher } from '../../lib/bus/dispatcher.js';
+import { Dispatcher, type DispatcherOptions, type FramePublisher, type LiveDispatch } from '../../lib/bus/dispatcher.js';
 
 type EpochEvent = Extract<SourceEvent, { type: 'epoch' }>;
 type FrameEvent = Extract<SourceEvent, { type: 'frame' }>;
@@ -24,6 +24,7 @@ const TICK_MS = { latest: 20, lossless: 4 } as const;
 
 export interface StreamOptions {
   source: SourceOptions;
+  /** To begin with. */
   dispatch: DispatcherOptions;
   reconnect: { initialMs: number; maxMs: number };
 }
@@ -52,6 +53,7 @@ export class Stream {
   readonly #options: StreamOptions;
   readonly #parts: StreamParts;
   readonly #backoff: Backoff;
+  #dispatch: DispatcherOptions;
   #state = StreamState.STREAM_STATE_CONNECTING;
   #error: FramebusError | null = null;
   #format: FrameFormat | null = null;
@@ -70,6 +72,7 @@ export class Stream {
   constructor(options: StreamOptions, parts: StreamParts) {
     this.#options = options;
     this.#parts = parts;
+    this.#dispatch = options.dispatch;
     this.#backoff = new Backoff(options.reconnect.initialMs, options.reconnect.maxMs);
   }
 
@@ -95,6 +98,12 @@ export class Stream {
     this.#ticker = setInterval(() => this.#tick(), TICK_MS[this.#options.source.mode]);
     this.#parts.taps.listen();
     this.#open();
+  }
+
+  /** From the next frame on, and after the source was lost and found again. */
+  configure(dispatch: LiveDispatch): void {
+    this.#dispatch = { ...this.#dispatch, ...dispatch };
+    this.#dispatcher?.configure(dispatch);
   }
 
   /** A consumer of the infer group is gone; it had these frames, of any stream. */
@@ -127,7 +136,7 @@ export class Stream {
       this.#source = source;
       this.#ending = false;
       this.#missing = 0;
-      this.#dispatcher = new Dispatcher(this.#options.dispatch, source, publisher, () =>
+      this.#dispatcher = new Dispatcher(this.#dispatch, source, publisher, () =>
         performance.now(),
       );
       this.#parts.taps.use(source);
