@@ -3,12 +3,15 @@ import type { ModelManifest } from '../../models/manifest.js';
 import type { DetectionFilter } from './class_thresholds.js';
 import { Executor } from './executor.js';
 import { FilterTable } from './filter_table.js';
+import type { ModelFiles } from './model_files.js';
 import type { TensorSignature } from './tensor_inference.js';
 
 export interface GenerationOptions {
   manifest: ModelManifest;
   /** Path of the model file. */
   modelFile: string;
+  /** What was read, for who watches it. */
+  files: ModelFiles;
   /** `infer.engine`. */
   engine: string;
   /** Threads that run batches. */
@@ -25,7 +28,7 @@ export interface GenerationOptions {
 /** A model as it is loaded: one manifest, and executors that are warm. */
 export class Generation {
   readonly manifest: ModelManifest;
-  readonly modelFile: string;
+  readonly files: ModelFiles;
   readonly executors: readonly Executor[];
   /** Most frames of a batch. */
   readonly batchSize: number;
@@ -34,9 +37,9 @@ export class Generation {
   onChange: () => void = () => undefined;
 
   private constructor(options: GenerationOptions, filters: FilterTable) {
-    const { manifest, modelFile, engine, threads, log } = options;
+    const { manifest, modelFile, files, engine, threads, log } = options;
     this.manifest = manifest;
-    this.modelFile = modelFile;
+    this.files = files;
     this.batchSize = Math.min(options.batchSize, manifest.batch === 'dynamic' ? options.batchSize : manifest.batch);
     this.#filters = filters;
     const data = { manifest, modelFile, engine, threads, maxBatch: this.batchSize, filters: filters.filters };

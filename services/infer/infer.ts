@@ -1,6 +1,5 @@
 import { GROUP_SHARE, INFER_GROUP } from '../../lib/bus/route.js';
 import { readToken } from '../../lib/bus/token.js';
-import type { StreamConfig } from '../../lib/config.js';
 import { hostPort } from '../../lib/listen.js';
 import { RpcServer } from '../../lib/rpc.js';
 import type { Service, ServiceContext } from '../../lib/service.js';
@@ -13,10 +12,11 @@ import { CropStage } from './crop_stage.js';
 import { FrameAnswers } from './frame_answers.js';
 import { frameConsumers } from './frame_consumers.js';
 import { FrameTaker } from './frame_taker.js';
+import { LiveModels } from './live_models.js';
 import { InferMetrics } from './metrics.js';
 import { KserveService, KSERVE_MAX_REQUEST_BYTES } from './kserve_service.js';
 import { ModelLoader } from './model_loader.js';
-import { ModelRegistry, type StreamWants } from './model_registry.js';
+import { ModelRegistry } from './model_registry.js';
 import { ModelRunner } from './model_runner.js';
 import { ResultPublisher } from './result_publisher.js';
 import type { ServedModelParts } from './served_model.js';
@@ -50,6 +50,7 @@ class Infer implements Service {
   readonly #registry: ModelRegistry;
   readonly #rpc: RpcServer;
   readonly #crops: CropStage;
+  #live: LiveModels | null = null;
   #closed: Promise<void> | null = null;
 
   constructor(context: ServiceContext) {
@@ -68,20 +69,18 @@ class Infer implements Service {
     this.#registry = new ModelRegistry({ parts: (name, onChange) => this.#parts(name, onChange), log, lingerMs: LINGER_MS });
     const secondaries = new Map(config.streams.map(({ id, secondary }) => [id, secondary]));
     this.#crops = new CropStage({ secondaries: (id) => secondaries.get(id) ?? [], model: (name) => this.#registry.get(name), log });
-    this.#rpc = new RpcServer({ ...config.infer.grpc, key: 'infer.grpc' }, { maxRequestBytes: KSERVE_MAX_REQUEST_BYTES });
+    this.#rpc = new RpcServer(context.grpc, { maxRequestBytes: KSERVE_MAX_REQUEST_BYTES });
     const kserve = new KserveService(this.#registry);
     this.#rpc.add(kserve.definition, kserve.handlers);
   }
 
   /** Loads what the streams ask for, and starts to take frames. */
   async start(): Promise<void> {
-    const { config, log, addresses } = this.#context;
-    const { grpc } = config.infer;
+    const { grpc, log, addresses } = this.#context;
+    this.#live = await LiveModels.open(this.#context, this.#registry);
+    this.#live.addTo(this.#rpc);
     addresses.set('grpc', hostPort(grpc.host, await this.#rpc.listen()));
-    for (const stream of config.streams) {
-      await this.#registry.setStream(stream.id, streamWants(stream));
-      checkSecondaries(stream, (name) => this.#registry.require(name).generation.manifest);
-    }
+    await this.#live.start((stream) => checkSecondaries(stream, (name) => this.#registry.require(name).generation.manifest));
     this.#rpc.setServing(true);
     log.info({ models: this.#registry.names() }, 'waiting for frames');
   }
@@ -104,7 +103,9 @@ class Infer implements Service {
   }
 
   async #close(): Promise<void> {
+    this.#live?.endCalls();
     await this.#rpc.close();
+    await this.#live?.close();
     await this.#registry.close();
     await this.#bus.close();
   }
@@ -145,10 +146,4 @@ function createConsumer({ config, instance, log }: ServiceContext): BusConsumer 
       else log.warn(event, 'producer is gone; its next pool is attached when it is back');
     },
   );
-}
-
-/** What the configuration says of a stream. */
-function streamWants({ model, labels, minConfidence, thresholds, region, secondary }: StreamConfig): StreamWants {
-  const view = { labels, minConfidence, thresholds, region };
-  return { model, view, secondary: secondary.map(({ model: name }) => name) };
 }

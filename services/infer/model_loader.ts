@@ -6,6 +6,7 @@ import type { ModelManifest } from '../../models/manifest.js';
 import type { DetectionFilter } from './class_thresholds.js';
 import { engineThreads } from './engine_threads.js';
 import { Generation } from './generation.js';
+import { contentOf, filesOf } from './model_files.js';
 import { checkRawLimit } from './raw_limit.js';
 
 export interface ModelLoaderOptions {
@@ -33,12 +34,16 @@ export class ModelLoader {
    */
   async load(manifest: string, filters: ReadonlyMap<string, DetectionFilter>): Promise<Generation> {
     const { models, infer, log } = this.#options;
+    const files = filesOf(findManifest(manifest, models.directory));
+    const content = await contentOf(files);
+    // Read once more: what is loaded is no older than what is remembered of the files.
     const found = findManifest(manifest, models.directory);
     checkRawLimit(found, this.#options.maxPayloadBytes());
     const { executors, threads, batch, engine } = infer;
     return Generation.load({
       manifest: found,
       modelFile: await this.#modelFile(found),
+      files: { files, content },
       engine,
       executors,
       threads: engineThreads(threads, executors),

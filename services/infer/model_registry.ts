@@ -2,7 +2,7 @@ import { FramebusError, messageOf } from '../../lib/errors.js';
 import type { Log } from '../../lib/log.js';
 import type { ModelManifest } from '../../models/manifest.js';
 import { ModelState, type ServedModel as ServedModelStatus } from '#proto/framebus/model/v1/served_model.js';
-import { ServedModel, type ServedModelParts, type StreamView } from './served_model.js';
+import { ServedModel, type Confirm, type ServedModelParts, type StreamView } from './served_model.js';
 import type { InputTensorData, OutputTensorData, TensorModels, TensorSignature } from './tensor_inference.js';
 
 /** What a stream asks of the worker. */
@@ -44,10 +44,11 @@ export class ModelRegistry implements TensorModels {
     return () => this.#listeners.delete(listener);
   }
 
-  /** null when every model can look at frames, else why not. */
+  /** null when every model that streams ask for can look at frames, else why not. One that is loaded later is not waited for. */
   notReady(): string | null {
     for (const served of this.#served.values()) {
-      const why = served.ready();
+      const isNew = served.state === ModelState.MODEL_STATE_LOADING;
+      const why = isNew || !this.isUsed(served.name) ? null : served.ready();
       if (why !== null) return why;
     }
     return null;
@@ -55,6 +56,10 @@ export class ModelRegistry implements TensorModels {
 
   statuses(): ServedModelStatus[] {
     return [...this.#served.values()].map((served) => served.status()).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  all(): ServedModel[] {
+    return [...this.#served.values()];
   }
 
   get(name: string): ServedModel | undefined {
@@ -73,19 +78,17 @@ export class ModelRegistry implements TensorModels {
 
   /**
    * Takes what a stream asks for from now on. Resolves when its models are loaded.
-   * @throws MODEL_…, ENGINE_…, CONFIG_INVALID
+   * @throws CONFIG_INVALID for labels that a loaded model does not know: then nothing has changed; MODEL_…, ENGINE_…
    */
   async setStream(streamId: string, wants: StreamWants): Promise<void> {
-    const before = this.#streams.get(streamId);
     if (wants.model !== null) this.#served.get(wants.model)?.setView(streamId, wants.view);
+    const before = this.#streams.get(streamId)?.model ?? null;
     this.#streams.set(streamId, wants);
-    if (before?.model !== undefined && before.model !== null && before.model !== wants.model) {
-      // Frames that are on their way to the model before still want what they wanted.
-      this.#served.get(before.model)?.dropView(streamId);
-    }
+    if (before !== null && before !== wants.model) this.#served.get(before)?.dropView(streamId);
     const names = [wants.model ?? [], wants.secondary].flat();
-    await Promise.all(names.map((name) => this.#ensure(name)));
+    const loads = names.map((name) => this.#ensure(name));
     this.#retireUnused();
+    await Promise.all(loads);
   }
 
   /** Sets what serves a name before anything asks for it. */
@@ -93,35 +96,84 @@ export class ModelRegistry implements TensorModels {
     this.#manifests.set(name, manifest);
   }
 
-  /** Loads a model and keeps it. Idempotent. @throws MODEL_…, ENGINE_… */
+  /** Whether something else than its own manifest shall serve a name. */
+  isAssigned(name: string): boolean {
+    return this.#manifests.has(name);
+  }
+
+  /** What serves a name, or would. */
+  manifestOf(name: string): string {
+    return this.#served.get(name)?.manifest ?? this.#manifests.get(name) ?? name;
+  }
+
+  /**
+   * Loads a model and keeps it, also when it cannot be loaded: its status says why. Idempotent.
+   * @throws MODEL_…, ENGINE_…
+   */
   async load(name: string, manifest: string): Promise<ServedModel> {
     const known = this.#served.get(name);
     if (known === undefined) this.assign(name, manifest);
-    else if (known.manifest !== manifest || known.state === ModelState.MODEL_STATE_FAILED) await this.swap(name, manifest);
-    const served = await this.#ensure(name, true);
-    served.pinned = true;
-    this.#changed();
+    else if (known.manifest !== manifest) await this.swap(name, manifest);
+    const served = await this.#ensure(name, { pinned: true });
+    served.pin(true);
     return served;
   }
 
-  /** See `ServedModel.swap`. @throws MODEL_NOT_FOUND and what loading throws */
-  async swap(name: string, manifest: string): Promise<ServedModel> {
-    const served = this.require(name);
-    await served.swap(manifest);
-    this.assign(name, manifest);
-    return served;
-  }
-
-  /** Ends the keeping of a model. @throws MODEL_IN_USE while streams ask for it */
-  unload(name: string): void {
-    const served = this.#served.get(name);
-    if (served === undefined) return;
-    const streams = this.#askers(name);
-    if (streams.length > 0) {
-      throw new FramebusError('MODEL_IN_USE', `model "${name}": ${streams.join(', ')} ${streams.length === 1 ? 'asks' : 'ask'} for it`);
+  /** As `load`, but nothing is left of it when it fails, or `confirm` does. @throws MODEL_…, ENGINE_…, and what `confirm` throws */
+  async tryLoad(name: string, manifest: string, confirm: Confirm): Promise<ServedModel> {
+    const known = this.#served.get(name);
+    if (known !== undefined) {
+      if (known.manifest !== manifest || known.state === ModelState.MODEL_STATE_FAILED) await this.swap(name, manifest, confirm);
+      else await known.settled().then(confirm);
+      known.pin(true);
+      return known;
     }
-    served.pinned = false;
+    const before = this.#manifests.get(name);
+    this.assign(name, manifest);
+    try {
+      return await this.#ensure(name, { pinned: true, confirm });
+    } catch (error) {
+      this.#restore(name, before);
+      throw error;
+    }
+  }
+
+  /** See `ServedModel.swap`. @throws MODEL_NOT_FOUND and what loading and `confirm` throw */
+  async swap(name: string, manifest: string | null, confirm?: Confirm): Promise<ServedModel> {
+    const served = this.require(name);
+    await served.swap(manifest, confirm);
+    this.assign(name, served.manifest);
+    return served;
+  }
+
+  /** Ends the keeping of a model; what streams ask for stays. */
+  unpin(name: string): void {
+    this.#served.get(name)?.pin(false);
+    this.#retireUnused();
+  }
+
+  /** Nothing but its own manifest shall serve the name from its next load on. */
+  unassign(name: string): void {
     this.#manifests.delete(name);
+  }
+
+  /** Whether streams ask for it. */
+  isUsed(name: string): boolean {
+    return this.#askers(name).length > 0;
+  }
+
+  /** @throws MODEL_IN_USE while streams ask for it */
+  requireUnused(name: string): void {
+    const streams = this.#askers(name);
+    if (streams.length === 0) return;
+    throw new FramebusError('MODEL_IN_USE', `model "${name}": ${streams.join(', ')} ${streams.length === 1 ? 'asks' : 'ask'} for it`);
+  }
+
+  /** Lets a model go at once. Idempotent. @throws MODEL_IN_USE while streams ask for it */
+  unload(name: string): void {
+    this.requireUnused(name);
+    this.unassign(name);
+    this.#served.get(name)?.pin(false);
     this.#unload(name);
   }
 
@@ -158,26 +210,48 @@ export class ModelRegistry implements TensorModels {
     return [...this.#streams].filter(([, wants]) => wants.model === name || wants.secondary.includes(name)).map(([id]) => id);
   }
 
-  async #ensure(name: string, pinned = false): Promise<ServedModel> {
+  async #ensure(name: string, { pinned = false, confirm }: { pinned?: boolean; confirm?: Confirm } = {}): Promise<ServedModel> {
     this.#keep(name);
     const known = this.#served.get(name);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      // Who asks once more may have mended what was wrong.
+      if (known.state === ModelState.MODEL_STATE_FAILED) await known.start(confirm);
+      else await known.settled();
+      return known;
+    }
     if (this.#closed) throw new FramebusError('SHUTTING_DOWN', 'the service is stopping');
     const parts = this.#options.parts(name, () => this.#changed());
     const served = new ServedModel(name, this.#manifests.get(name) ?? name, parts);
-    served.pinned = pinned;
-    for (const [id, wants] of this.#streams) if (wants.model === name) served.setView(id, wants.view);
     this.#served.set(name, served);
-    this.#changed();
-    await served.start();
+    served.pin(pinned);
+    for (const [id, wants] of this.#streams) if (wants.model === name) served.setView(id, wants.view);
+    await served.start(confirm);
     return served;
+  }
+
+  /** A load that was asked for has failed: as if nobody had. */
+  #restore(name: string, manifest: string | undefined): void {
+    if (manifest === undefined) this.#manifests.delete(name);
+    else this.#manifests.set(name, manifest);
+    this.#served.get(name)?.pin(false);
+    this.#unload(name);
   }
 
   #retireUnused(): void {
     for (const [name, served] of this.#served) {
-      if (served.pinned || this.#lingering.has(name) || this.#askers(name).length > 0) continue;
-      this.#lingering.set(name, setTimeout(() => this.#unload(name), this.#options.lingerMs));
+      if (served.pinned || this.#lingering.has(name) || this.isUsed(name)) continue;
+      this.#linger(name, this.#options.lingerMs);
     }
+  }
+
+  /** Unloads it when no frame has come for a while: ingest sends some until a stream's next model is loaded. */
+  #linger(name: string, forMs: number): void {
+    const timer = setTimeout(() => {
+      const quietMs = performance.now() - (this.#served.get(name)?.lastFrameMs ?? 0);
+      if (quietMs < this.#options.lingerMs) this.#linger(name, this.#options.lingerMs - quietMs);
+      else this.#unload(name);
+    }, forMs);
+    this.#lingering.set(name, timer);
   }
 
   /** It is asked for again. */
@@ -189,7 +263,7 @@ export class ModelRegistry implements TensorModels {
   #unload(name: string): void {
     this.#keep(name);
     const served = this.#served.get(name);
-    if (served === undefined || served.pinned || this.#closed || this.#askers(name).length > 0) return;
+    if (served === undefined || served.pinned || this.#closed || this.isUsed(name)) return;
     this.#served.delete(name);
     this.#options.log.info({ model: name }, 'no stream asks for the model any more; unloading it');
     const closing = served.close().catch((error: unknown) => {
