@@ -124,6 +124,7 @@ TensorArguments tensors_argument(const Napi::CallbackInfo& info, size_t index, c
 
 struct EngineArguments {
   std::unique_ptr<PluginEngine> engine;
+  int32_t device = 0;
 };
 
 class PluginEngineWrap : public Napi::ObjectWrap<PluginEngineWrap> {
@@ -138,8 +139,11 @@ class PluginEngineWrap : public Napi::ObjectWrap<PluginEngineWrap> {
                         InstanceMethod<&PluginEngineWrap::close>("close")});
   }
   explicit PluginEngineWrap(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<PluginEngineWrap>(info),
-        engine_(take_arguments<EngineArguments>(info).engine) {}
+      : Napi::ObjectWrap<PluginEngineWrap>(info) {
+    auto arguments = take_arguments<EngineArguments>(info);
+    engine_ = std::move(arguments.engine);
+    device_ = arguments.device;
+  }
 
  private:
   // An output's memory as JavaScript sees it; the same object while it stays in place.
@@ -191,8 +195,8 @@ class PluginEngineWrap : public Napi::ObjectWrap<PluginEngineWrap> {
     const std::vector<int64_t> dims = layout == "nchw" ? std::vector<int64_t>{3, height, width}
                                                        : std::vector<int64_t>{height, width, 3};
     guarded(info.Env(), [&] {
-      engine(info.Env());
-      pictures_ = std::make_unique<EnginePictures>(input, dims, most);
+      const fb_description& d = engine(info.Env()).description();
+      pictures_ = std::make_unique<EnginePictures>(input, dims, most, d.memory, device_);
     });
   }
 
@@ -215,19 +219,27 @@ class PluginEngineWrap : public Napi::ObjectWrap<PluginEngineWrap> {
     TensorArguments others =
         guarded(info.Env(), [&] { return tensors_argument(info, 1, "others"); });
     return guarded(info.Env(), [&] {
-      others.tensors.push_back(pictures(info.Env()).tensor(batch));
-      return run_all(info.Env(), others.tensors);
+      EnginePictures& taken = pictures(info.Env());
+      others.tensors.push_back(taken.tensor(batch));
+      try {
+        const Napi::Value outputs = run_all(info.Env(), others.tensors, taken.stream());
+        taken.release_frames();
+        return outputs;
+      } catch (...) {
+        taken.release_frames();
+        throw;
+      }
     });
   }
 
   Napi::Value run_tensors(const Napi::CallbackInfo& info) {
     const TensorArguments inputs =
         guarded(info.Env(), [&] { return tensors_argument(info, 0, "inputs"); });
-    return guarded(info.Env(), [&] { return run_all(info.Env(), inputs.tensors); });
+    return guarded(info.Env(), [&] { return run_all(info.Env(), inputs.tensors, nullptr); });
   }
 
-  Napi::Value run_all(Napi::Env env, std::span<const fb_tensor> inputs) {
-    const std::span<const fb_tensor> outputs = engine(env).run(inputs, nullptr);
+  Napi::Value run_all(Napi::Env env, std::span<const fb_tensor> inputs, void* stream) {
+    const std::span<const fb_tensor> outputs = engine(env).run(inputs, stream);
     buffers_.resize(outputs.size());
     Napi::Array result = Napi::Array::New(env, outputs.size());
     for (uint32_t i = 0; i < outputs.size(); ++i) {
@@ -272,6 +284,7 @@ class PluginEngineWrap : public Napi::ObjectWrap<PluginEngineWrap> {
   }
 
   std::unique_ptr<PluginEngine> engine_;  // Null once closed.
+  int32_t device_ = 0;
   std::unique_ptr<EnginePictures> pictures_;
   std::vector<OutputBuffer> buffers_;
 };
@@ -284,7 +297,8 @@ Napi::Value open_engine(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] {
     return new_instance<PluginEngineWrap>(
         info.Env(),
-        EngineArguments{std::make_unique<PluginEngine>(EngineLibrary::open(library), options)});
+        EngineArguments{std::make_unique<PluginEngine>(EngineLibrary::open(library), options),
+                        options.device});
   });
 }
 
