@@ -180,12 +180,13 @@ export class Executor {
     });
   }
 
-  #onReady({ signature, loadMs, batchMs }: Extract<ExecutorReply, { type: 'ready' }>): void {
+  #onReady({ signature, reason, loadMs, batchMs }: Extract<ExecutorReply, { type: 'ready' }>): void {
     if (this.#state === 'closed') return;
     const model = this.#options.data.manifest.name;
     const times = Object.fromEntries([...batchMs].map(([size, ms]) => [size, Math.round(ms * 10) / 10]));
     this.#signature = signature;
-    this.#options.log.info({ model, engine: signature.engine, loadMs: Math.round(loadMs), batchMs: times }, 'model is loaded and warm');
+    const why = reason === null ? {} : { chosen: reason };
+    this.#options.log.info({ model, engine: signature.engine, ...why, loadMs: Math.round(loadMs), batchMs: times }, 'model is loaded and warm');
     this.#batchMs = new Map(batchMs);
     this.#state = 'idle';
     this.#options.onChange();

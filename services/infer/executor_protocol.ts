@@ -40,8 +40,8 @@ export type ExecutorRequest =
   | { type: 'close' };
 
 export type ExecutorReply =
-  /** Loaded and warm. */
-  | { type: 'ready'; signature: TensorSignature; loadMs: number; batchMs: ReadonlyMap<number, number> }
+  /** Loaded and warm. `reason`: why it is this engine; null when it was asked for by name. */
+  | { type: 'ready'; signature: TensorSignature; reason: string | null; loadMs: number; batchMs: ReadonlyMap<number, number> }
   /** Cannot be loaded; the thread ends. */
   | { type: 'refused'; code: string; message: string; remedy: string }
   | { type: 'done'; id: number; rows: Float32Array[]; findings: FrameFindings[]; times: BatchTimes }

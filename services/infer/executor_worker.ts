@@ -1,9 +1,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { toFramebusError } from '../../lib/errors.js';
-import { preprocess } from '../../native/index.js';
+import { createEngine } from './create_engine.js';
 import { Detector } from './detector.js';
+import type { Engine } from './engine.js';
 import type { ExecutorData, ExecutorReply, ExecutorRequest } from './executor_protocol.js';
-import { OnnxEngine } from './onnx_engine.js';
 
 // A thread of its own, because the engine's run() blocks the one that it is called on.
 
@@ -13,18 +13,16 @@ const data = workerData as ExecutorData;
 
 const reply = (message: ExecutorReply, transfer: ArrayBuffer[] = []): void => port.postMessage(message, transfer);
 
-async function load(): Promise<{ detector: Detector; engine: OnnxEngine } | null> {
-  const { manifest, modelFile, threads, maxBatch } = data;
+async function load(): Promise<{ detector: Detector; engine: Engine } | null> {
+  const { manifest, maxBatch } = data;
   const startedMs = performance.now();
   try {
-    const { width, height } = manifest.input;
-    const pictures = manifest.batch === 'dynamic' ? maxBatch : manifest.batch;
-    const input = new Float32Array(pictures * 3 * width * height);
-    const engine = await OnnxEngine.load({ manifest, file: modelFile, threads, input, maxBatch });
-    const detector = await Detector.create(manifest, engine, (frames, spec) => preprocess(frames, spec, input));
+    const { engine, preprocess, reason } = await createEngine(data);
+    const detector = await Detector.create(manifest, engine, preprocess);
     const batchMs = await detector.warmUp(maxBatch);
+    const pictures = manifest.batch === 'dynamic' ? maxBatch : manifest.batch;
     const signature = { inputs: [...engine.inputs], outputs: [...engine.outputs], maxBatch: pictures, engine: engine.description };
-    reply({ type: 'ready', signature, loadMs: performance.now() - startedMs, batchMs });
+    reply({ type: 'ready', signature, reason, loadMs: performance.now() - startedMs, batchMs });
     return { detector, engine };
   } catch (error) {
     const { code, message, remedy } = toFramebusError(error);
@@ -50,7 +48,7 @@ async function runBatch(detector: Detector, { id, frames }: Extract<ExecutorRequ
   }
 }
 
-async function runTensors(engine: OnnxEngine, { id, inputs }: Extract<ExecutorRequest, { type: 'tensors' }>): Promise<void> {
+async function runTensors(engine: Engine, { id, inputs }: Extract<ExecutorRequest, { type: 'tensors' }>): Promise<void> {
   try {
     const outputs = Object.entries(await engine.runTensors(inputs)).map(([name, { type, dims, data }]) => {
       // Copied, because the outputs are the engine's.

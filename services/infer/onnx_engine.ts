@@ -1,12 +1,12 @@
 import type * as Onnx from 'onnxruntime-node';
 import { FramebusError, messageOf } from '../../lib/errors.js';
-import type { ExtraInput, ModelManifest } from '../../models/manifest.js';
+import type { ModelManifest } from '../../models/manifest.js';
 import type { Engine } from './engine.js';
 import { InputTensor } from './input_tensor.js';
+import { batchSizes, checkInputs, extraTensor, pictureShape, pictureSize, type DeclaredInput } from './model_inputs.js';
 import { onnxTensor, outputTensor, tensorInfos } from './onnx_tensor.js';
 import type { OutputTensors } from './output_tensor.js';
 import type { InputTensorData, TensorInfo } from './tensor_inference.js';
-import { formatShape } from './tensor_shape.js';
 
 type Runtime = typeof Onnx;
 
@@ -40,7 +40,7 @@ export class OnnxEngine implements Engine {
     this.outputs = tensorInfos(session.outputMetadata);
     this.#options = options;
     this.#input = new InputTensor(options.manifest.input.dtype, options.input);
-    this.#feeds = new Map(batchSizes(options).map((size) => [size, feedsOf(runtime, options.manifest, this.#input, size)]));
+    this.#feeds = new Map(batchSizes(options.manifest, options.maxBatch).map((size) => [size, feedsOf(runtime, options.manifest, this.#input, size)]));
     this.description = `onnxruntime ${runtime.env.versions.node ?? ''} cpu, ${options.threads} thread(s)`;
   }
 
@@ -48,7 +48,7 @@ export class OnnxEngine implements Engine {
   static async load(options: OnnxEngineOptions): Promise<OnnxEngine> {
     const runtime = await loadOnnxRuntime();
     const session = await createSession(runtime, options);
-    checkInputs(session, options.manifest);
+    checkInputs(session.inputMetadata.map(declared), options.manifest);
     return new OnnxEngine(runtime, session, options);
   }
 
@@ -112,73 +112,17 @@ async function createSession(runtime: Runtime, { manifest, file, threads }: Onnx
   }
 }
 
-/** A model of fixed batch size has one; any other is warmed for every size up to the largest. */
-function batchSizes({ manifest, maxBatch }: OnnxEngineOptions): number[] {
-  return manifest.batch === 'dynamic' ? Array.from({ length: maxBatch }, (_, index) => index + 1) : [manifest.batch];
-}
-
-function inputShape({ layout, width, height }: ModelManifest['input']): number[] {
-  return layout === 'nchw' ? [3, height, width] : [height, width, 3];
-}
-
-const pictureSize = ({ width, height }: ModelManifest['input']): number => 3 * width * height;
-
 function feedsOf(runtime: Runtime, manifest: ModelManifest, input: InputTensor, size: number): Onnx.InferenceSession.FeedsType {
   const { name, dtype } = manifest.input;
-  const picture = new runtime.Tensor(dtype, input.data.subarray(0, pictureSize(manifest.input) * size), [size, ...inputShape(manifest.input)]);
-  const extras = manifest.extraInputs.map((extra) => [extra.name, extraTensor(runtime, extra, size)] as const);
+  const picture = new runtime.Tensor(dtype, input.data.subarray(0, pictureSize(manifest.input) * size), [size, ...pictureShape(manifest.input)]);
+  const extras = manifest.extraInputs.map((extra) => {
+    const { type, data, dims } = extraTensor(extra, size);
+    // The declared types differ by number of arguments only.
+    return [extra.name, new runtime.Tensor(type as 'float32', data as Float32Array, dims)] as const;
+  });
   return { [name]: picture, ...Object.fromEntries(extras) };
 }
 
-/** The same row for every picture. */
-function extraTensor(runtime: Runtime, { dtype, row }: ExtraInput, size: number): Onnx.Tensor {
-  const rows = Array.from({ length: size }, () => row).flat();
-  const dims = [size, row.length];
-  if (dtype === 'int64') return new runtime.Tensor(dtype, BigInt64Array.from(rows, BigInt), dims);
-  return dtype === 'int32' ? new runtime.Tensor(dtype, Int32Array.from(rows), dims) : new runtime.Tensor(dtype, Float32Array.from(rows), dims);
-}
-
-/** Refuses a model whose inputs are not what the manifest says. */
-function checkInputs(session: Onnx.InferenceSession, manifest: ModelManifest): void {
-  const count = manifest.batch === 'dynamic' ? 'N' : manifest.batch;
-  const { name, dtype } = manifest.input;
-  const expected = new Map<string, ExpectedInput>([[name, { dtype, dims: [count, ...inputShape(manifest.input)] }]]);
-  for (const extra of manifest.extraInputs) expected.set(extra.name, { dtype: extra.dtype, dims: [count, extra.row.length] });
-  const has = (input: string): boolean => session.inputNames.includes(input);
-  if (session.inputNames.length !== expected.size || ![...expected.keys()].every(has)) {
-    const given = [...expected.keys()].map((input) => `"${input}"`).join(', ');
-    const taken = session.inputNames.map((input) => `"${input}"`).join(', ');
-    throw new FramebusError('MODEL_SHAPE', `model ${manifest.name}: the manifest gives ${inputs(expected.size)} ${given}, the model takes ${taken}`);
-  }
-  for (const [input, wanted] of expected) checkInput(session, manifest, input, wanted);
-}
-
-const inputs = (count: number): string => (count === 1 ? 'one input' : `${count} inputs`);
-
-interface ExpectedInput {
-  dtype: string;
-  dims: (number | string)[];
-}
-
-function checkInput(session: Onnx.InferenceSession, manifest: ModelManifest, name: string, { dtype, dims }: ExpectedInput): void {
-  const found = session.inputMetadata.find((input) => input.name === name);
-  const isTensor = found?.isTensor === true;
-  const actual = isTensor ? found.shape : [];
-  const fits =
-    isTensor &&
-    found.type === dtype &&
-    actual.length === dims.length &&
-    dims.every((dimension, axis) => dimensionFits(dimension, actual[axis]));
-  if (fits) return;
-  const type = isTensor ? found.type : 'no tensor';
-  throw new FramebusError(
-    'MODEL_SHAPE',
-    `model ${manifest.name}: input "${name}" is ${type} ${formatShape(actual)}, the manifest says ${dtype} ${formatShape(dims)}`,
-  );
-}
-
-/** A length that the model leaves open takes any number, and "N" needs one that is open. */
-function dimensionFits(expected: number | string, actual: number | string | undefined): boolean {
-  const open = typeof actual === 'string' || (typeof actual === 'number' && actual < 0);
-  return open || (typeof expected === 'number' && expected === actual);
+function declared(input: Onnx.InferenceSession.ValueMetadata): DeclaredInput {
+  return input.isTensor ? { name: input.name, type: input.type, dims: [...input.shape] } : { name: input.name, type: 'no tensor', dims: [] };
 }
