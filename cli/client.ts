@@ -63,7 +63,7 @@ export function openClient<T extends Client>(type: ClientType<T>, address: strin
 }
 
 /** What a failed call means: our own code and remedy when the server named them. */
-export function callError(error: ServiceError, address: string, service: AskedService = 'sink'): FramebusError {
+export function callError(error: ServiceError, address: string, service: ServiceKind = 'sink'): FramebusError {
   const [code] = error.metadata.get('framebus-code');
   if (isErrorCode(code)) {
     const [sent] = error.metadata.get('framebus-remedy-bin');

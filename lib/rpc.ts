@@ -22,11 +22,12 @@ import { PACKAGE_ROOT } from './package_root.js';
 // Whatever it would print to stderr, our errors say better.
 setLogVerbosity(logVerbosity.NONE);
 
-/** What a gRPC call ends with: the catalogue's status; message and remedy as details, the code in the metadata. */
+/** What a gRPC call ends with: the catalogue's status; message and remedy as details, code and remedy in the metadata. */
 export function toGrpcError(error: unknown): StatusObject & Error {
   const known = toFramebusError(error);
   const metadata = new Metadata();
   metadata.set('framebus-code', known.code);
+  metadata.set('framebus-remedy-bin', Buffer.from(known.remedy));
   const details = `${known.message}. ${known.remedy}`;
   return Object.assign(new Error(details), { code: status[ERRORS[known.code].grpc], details, metadata });
 }
