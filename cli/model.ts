@@ -5,12 +5,14 @@ import { describeError, EXIT, exitCodeOf, FramebusError } from '../lib/errors.js
 import { disableOnnxTelemetry } from '../lib/onnx_telemetry.js';
 import { engineThreads } from '../services/infer/engine_threads.js';
 import { bytesText } from './bytes.js';
+import { registerChanges } from './model/changes.js';
 import { fetchModel, fetchModels, withStop } from './model/fetch_models.js';
 import { inspectBareFile, inspectionReport, inspectModel } from './model/inspection.js';
 import { knownManifest, knownModels, modelFolders } from './model/known_models.js';
 import { modelEntry, modelTable } from './model/model_list.js';
 import { pictureJson, pictureReport } from './model/picture_report.js';
 import { testPicture } from './model/picture_test.js';
+import { registerServed } from './model/served.js';
 import { savePicture } from './picture_file.js';
 
 interface CommonOptions {
@@ -36,16 +38,20 @@ Examples:
   framebus model fetch yolox-nano-416                  fetch a model and check it
   framebus model inspect my-model.onnx                 what a file takes and gives
   framebus model test yolox-nano-416 street.jpg        what a model sees in a picture
+  framebus model status                                what running workers serve
+  framebus model swap NAME OTHER                       another model, while streams run
 
 Another model is a YAML file in the folder of models.directory; framebus's own are examples.`;
 
 /** Adds `framebus model`. */
 export function registerModel(program: Command): void {
-  const model = program.command('model').description('List, fetch, inspect and try models').addHelpText('after', EXAMPLES);
+  const model = program.command('model').description('List, fetch, inspect and try models; change those of running workers').addHelpText('after', EXAMPLES);
   registerList(model);
   registerFetch(model);
   registerInspect(model);
   registerTest(model);
+  registerServed(model);
+  registerChanges(model);
 }
 
 const configOption = ['-c, --config <file>', 'configuration with models.directory (default: framebus.yaml if there is one)'] as const;
@@ -143,7 +149,7 @@ function registerTest(model: Command): void {
     .description('Run a model on one picture and show what it sees, as the service would see it')
     .argument('<name>', 'name of a model, or path of a manifest')
     .argument('<image>', 'JPEG or PNG picture; of a video the first frame is taken')
-    .option('-o, --out <file>', 'where the picture with its boxes goes, as JPEG (default: IMAGE.MODEL.jpg in this folder)', true)
+    .option('-o, --out <file>', 'where the picture with what was seen goes, as JPEG (default: IMAGE.MODEL.jpg in this folder)', true)
     .option('--no-out', 'write no picture')
     .option('--min-confidence <0-1>', 'in the place of the model’s own thresholds', confidence)
     .option(...configOption)
@@ -173,7 +179,7 @@ async function test(name: string, image: string, { config, json, out, minConfide
   });
   if (target !== null && result.jpeg !== null) savePicture(target, result.jpeg);
   if (json === true) print(JSON.stringify(pictureJson(result, { model: manifest.name, image, out: target }), null, 2));
-  else print(pictureReport(result, image) + (target === null ? '' : `\n${target}: the picture with its boxes`));
+  else print(pictureReport(result, image) + (target === null ? '' : `\n${target}: the picture with what was seen`));
 }
 
 /** null: no picture is wanted. @throws USAGE */

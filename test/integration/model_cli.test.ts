@@ -289,7 +289,7 @@ describe.skipIf(!hasFfmpeg())('framebus model test', () => {
     const target = path.join(tempFolder(), 'seen.jpg');
     const { code, out, err } = await output(['test', SHIPPED, image, '--out', target, '--min-confidence', '0.8']);
     expect(code, err).toBe(0);
-    expect(out).toContain(`${target}: the picture with its boxes`);
+    expect(out).toContain(`${target}: the picture with what was seen`);
     expect(out).toMatch(/^person +9\d\.\d % +\d+ +\d+ +\d+ +\d+$/m);
     expect(out).toMatch(/preprocess .* ms, engine .* ms, decode .* ms/);
     expect(readdirSync(path.dirname(target))).toEqual(['seen.jpg']);
