@@ -3,6 +3,8 @@ export interface Batchable {
   readonly streamId: string;
   /** At most one frame of its stream in a batch (`latest`), or as many as fit (`lossless`). */
   readonly oneABatch: boolean;
+  /** When its lease ends, on the batcher's clock; Infinity: it may wait for as long as its turn takes. */
+  readonly deadlineMs: number;
 }
 
 export interface BatcherOptions {
@@ -70,6 +72,36 @@ export class Batcher<T extends Batchable> {
     if (this.#length === 0) return null;
     const due = coming <= 0 || this.full || this.dueInMs() === 0;
     return due ? this.#takeInTurn() : null;
+  }
+
+  /**
+   * Takes out the frames whose lease ends within `leadMs`, that is, before a batch that
+   * starts now would be done. The turns of the others stay as they are.
+   */
+  takeExpired(leadMs: number): T[] {
+    const limitMs = this.#nowMs() + leadMs;
+    const isExpired = ({ frame }: Waiting<T>): boolean => frame.deadlineMs <= limitMs;
+    const expired: T[] = [];
+    for (const [streamId, queue] of this.#queues) {
+      if (!queue.some(isExpired)) continue;
+      expired.push(...queue.filter(isExpired).map(({ frame }) => frame));
+      const left = queue.filter((waiting) => !isExpired(waiting));
+      // Writing to a key that is there leaves its place in the map.
+      if (left.length > 0) this.#queues.set(streamId, left);
+      else this.#queues.delete(streamId);
+    }
+    this.#length -= expired.length;
+    return expired;
+  }
+
+  /** Milliseconds until `takeExpired` has a frame to give; null when no frame has a deadline. */
+  expiresInMs(leadMs: number): number | null {
+    let earliestMs = Number.POSITIVE_INFINITY;
+    for (const queue of this.#queues.values()) {
+      for (const { frame } of queue) earliestMs = Math.min(earliestMs, frame.deadlineMs);
+    }
+    if (earliestMs === Number.POSITIVE_INFINITY) return null;
+    return Math.max(0, earliestMs - leadMs - this.#nowMs());
   }
 
   /** Milliseconds until the oldest frame is old enough; null when none waits. */

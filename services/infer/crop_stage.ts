@@ -52,7 +52,7 @@ export class CropStage implements SecondStage {
     return crops.length === 0 ? null : Promise.all(crops).then((findings) => refinement(rows.length / ROW, findings));
   }
 
-  #crops({ streamId, frame, lease }: LeasedFrame, rows: Float32Array, { labels }: ModelManifest, secondary: SecondaryConfig): Promise<CropFindings>[] {
+  #crops({ streamId, frame, lease, deadlineMs }: LeasedFrame, rows: Float32Array, { labels }: ModelManifest, secondary: SecondaryConfig): Promise<CropFindings>[] {
     const chosen = found(rows, labels).filter(
       ({ box, label }) =>
         Math.min(box.width, box.height) >= secondary.minSize && (secondary.labels.length === 0 || secondary.labels.includes(label)),
@@ -62,18 +62,21 @@ export class CropStage implements SecondStage {
     if (model === undefined) return [];
     return chosen.map(({ index, box }) => {
       return new Promise((resolve) => {
+        const without = (reason: string): void => {
+          this.#warn(secondary.model, reason);
+          resolve({ index, attributes: [], parts: [] });
+        };
         model.addWork({
           streamId,
           oneABatch: false,
+          deadlineMs,
           lease,
           leasedNs: process.hrtime.bigint(),
           region: box,
           filter: '',
           done: (seen, run) => resolve({ index, ...cropFindings(seen, run) }),
-          failed: (reason) => {
-            this.#warn(secondary.model, reason);
-            resolve({ index, attributes: [], parts: [] });
-          },
+          failed: without,
+          expired: without,
         });
       });
     });

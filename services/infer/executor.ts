@@ -86,6 +86,11 @@ export class Executor {
     return this.#next === null ? left : left + this.#expectedMs(this.#next);
   }
 
+  /** Expected milliseconds of a batch of so many frames; 0 when none has been run. */
+  batchMs(size: number): number {
+    return this.#batchMs.get(size) ?? 0;
+  }
+
   /** By how many milliseconds batches have lately missed what was expected of them. */
   get uncertaintyMs(): number {
     return this.#uncertaintyMs;

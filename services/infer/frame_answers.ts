@@ -6,7 +6,7 @@ import type { Refinement, SecondStage } from './second_stage.js';
 import type { BatchRun, Seen, Work } from './work.js';
 
 export interface FrameAnswersParts {
-  publisher: Pick<ResultPublisher, 'inferred' | 'failed' | 'revoked' | 'flushed'>;
+  publisher: Pick<ResultPublisher, 'inferred' | 'failed' | 'expired' | 'revoked' | 'flushed'>;
   metrics: ModelMetrics;
   /** null: the streams have no secondary models. */
   secondStage: SecondStage | null;
@@ -46,19 +46,18 @@ export class FrameAnswers {
   work(leased: LeasedFrame, region: FrameRegion | null): Work {
     this.#open.add(leased);
     this.#parts.metrics.taken(leased.streamId);
-    const { streamId, oneABatch, lease, leasedNs } = leased;
+    const { streamId, oneABatch, deadlineMs, lease, leasedNs } = leased;
     return {
       streamId,
       oneABatch,
+      deadlineMs,
       lease,
       leasedNs,
       region,
       filter: streamId,
       done: (seen, run) => this.#seen(leased, seen, run),
-      failed: (reason) => {
-        this.#parts.publisher.failed(leased.frame, reason);
-        this.#leave(leased);
-      },
+      failed: (reason) => this.#giveUp(leased, 'failed', reason),
+      expired: (reason) => this.#giveUp(leased, 'expired', reason),
     };
   }
 
@@ -74,6 +73,14 @@ export class FrameAnswers {
     // A revoked lease means that ingest has answered for the frame, and its pixels may have changed.
     if (lease.valid()) publisher.inferred({ frame, manifest, ...seen, refinement, leasedNs, times, batchSize: size });
     else publisher.revoked(frame);
+    this.#leave(leased);
+  }
+
+  #giveUp(leased: LeasedFrame, how: 'failed' | 'expired', reason: string): void {
+    const { publisher } = this.#parts;
+    // As above: somebody else has answered for it.
+    if (leased.lease.valid()) publisher[how](leased.frame, reason);
+    else publisher.revoked(leased.frame);
     this.#leave(leased);
   }
 

@@ -31,12 +31,15 @@ export class FrameTaker {
   readonly #bus: Bus;
   readonly #counters: Counters;
   readonly #log: Log;
+  readonly #leaseDeadlineMs: number;
   readonly #limit = new LogLimit();
 
-  constructor(bus: Bus, counters: Counters, log: Log) {
+  /** @param leaseDeadlineMs `bus.lease_deadline`; 0: leases have none */
+  constructor(bus: Bus, counters: Counters, log: Log, leaseDeadlineMs: number) {
     this.#bus = bus;
     this.#counters = counters;
     this.#log = log;
+    this.#leaseDeadlineMs = leaseDeadlineMs;
   }
 
   /** @param lossless acknowledge only when the result is out */
@@ -95,10 +98,16 @@ export class FrameTaker {
       counters.setSize(lease.format.width, lease.format.height);
       if (!lossless) message.ack();
       const leasedNs = process.hrtime.bigint();
-      receiver.add({ streamId: frame.streamId, oneABatch: !lossless, frame, lease, leasedNs, message: lossless ? message : null });
+      const deadlineMs = lossless ? Number.POSITIVE_INFINITY : this.#deadlineMs();
+      receiver.add({ streamId: frame.streamId, oneABatch: !lossless, deadlineMs, frame, lease, leasedNs, message: lossless ? message : null });
       return;
     }
     receiver.pump();
+  }
+
+  /** Of a lease that begins now. A lossless frame has none: whose lease is taken back comes again. */
+  #deadlineMs(): number {
+    return this.#leaseDeadlineMs === 0 ? Number.POSITIVE_INFINITY : performance.now() + this.#leaseDeadlineMs;
   }
 
   #warn(fields: object, text: string): void {

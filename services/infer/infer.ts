@@ -57,7 +57,7 @@ class Infer implements Service {
     const { config, counters, log, nats, signal } = context;
     this.#context = context;
     this.#bus = createConsumer(context);
-    this.#taker = new FrameTaker(this.#bus, counters, log);
+    this.#taker = new FrameTaker(this.#bus, counters, log, config.bus.leaseDeadlineMs);
     this.#metrics = new InferMetrics(context.metrics);
     this.#loader = new ModelLoader({
       models: config.models,
@@ -125,7 +125,7 @@ class Infer implements Service {
       if (served !== undefined) this.#taker.take(message, lossless, served);
     });
     const { batch, maxHeld } = config.infer;
-    const runner = new ModelRunner({ maxAgeMs: batch.maxAgeMs, maxHeld }, { consumers, held: () => answers.open, metrics, log });
+    const runner = new ModelRunner({ maxAgeMs: batch.maxAgeMs, maxHeld, leaseDeadlineMs: config.bus.leaseDeadlineMs }, { consumers, held: () => answers.open, metrics, log });
     return { runner, answers, consumers, load: (manifest, filters) => this.#loader.load(manifest, filters), onChange, log };
   }
 }

@@ -14,12 +14,14 @@ export interface ModelRunnerOptions {
   maxAgeMs: number;
   /** Most frames that the worker may hold. */
   maxHeld: number;
+  /** `bus.lease_deadline`; 0: leases have none. */
+  leaseDeadlineMs: number;
 }
 
 /** A loaded model, see `Generation`. */
 export interface Crew {
   readonly manifest: ModelManifest;
-  readonly executors: readonly Pick<Executor, 'state' | 'takesNext' | 'remainingMs' | 'uncertaintyMs' | 'run' | 'runTensors'>[];
+  readonly executors: readonly Pick<Executor, 'state' | 'takesNext' | 'remainingMs' | 'uncertaintyMs' | 'batchMs' | 'run' | 'runTensors'>[];
   /** Most frames of a batch. */
   readonly batchSize: number;
   /** Number of a stream's thresholds for the executors. */
@@ -44,6 +46,10 @@ const LEAD_MS = 3;
 const LEAD_UNCERTAINTIES = 2;
 const LONGEST_LEAD_MS = 30;
 const DRAIN_POLL_MS = 5;
+/** From the end of a batch until its leases have ended. */
+const LEASE_SLACK_MS = 50;
+/** A frame may wait for so much of its lease at least, however long batches seem to take. */
+const WAITING_SHARE = 1 / 2;
 
 type RunnerExecutor = Crew['executors'][number];
 
@@ -114,12 +120,33 @@ export class ModelRunner {
   /** Starts what can be started and asks for what could be started next; called whenever something has changed. */
   pump(): void {
     const crew = this.#crew;
+    this.#giveUpExpired();
     if (crew !== null) {
       for (const executor of crew.executors) if (executor.state === 'idle') this.#start(crew, executor);
       this.#runAhead(crew);
       if (!this.#closing) this.#ask(crew);
     }
     this.#scheduleWake();
+  }
+
+  /** Frames whose lease would end before a batch that starts next is done: who keeps them is fenced. */
+  #giveUpExpired(): void {
+    const { leaseDeadlineMs } = this.#options;
+    for (const work of this.#batcher.takeExpired(this.#neededMs())) {
+      const waitedMs = Math.round(performance.now() - (work.deadlineMs - leaseDeadlineMs));
+      work.expired(`its lease of ${leaseDeadlineMs} ms would have ended before the model was done; it has waited for ${waitedMs} ms`);
+    }
+  }
+
+  /** From now until the end of a batch that starts next. */
+  #neededMs(): number {
+    const crew = this.#crew;
+    const times = (crew?.executors ?? []).flatMap((executor) => {
+      const remainingMs = executor.remainingMs();
+      return remainingMs === null ? [] : remainingMs + executor.batchMs(crew?.batchSize ?? 0);
+    });
+    const batchMs = times.length === 0 ? 0 : Math.min(...times);
+    return Math.min(LEASE_SLACK_MS + batchMs, this.#options.leaseDeadlineMs * WAITING_SHARE);
   }
 
   #start(crew: Crew, executor: RunnerExecutor): void {
@@ -191,6 +218,8 @@ export class ModelRunner {
       .filter((ms) => ms > 0);
     const dueMs = this.#batcher.dueInMs();
     if (dueMs !== null && dueMs > 0) times.push(dueMs);
+    const expiresMs = this.#batcher.expiresInMs(this.#neededMs());
+    if (expiresMs !== null) times.push(expiresMs);
     this.#wake = times.length === 0 ? null : setTimeout(() => this.pump(), Math.max(1, Math.min(...times)));
   }
 

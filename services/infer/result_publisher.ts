@@ -69,12 +69,14 @@ export class ResultPublisher {
     for (const { label } of detections) counters.detection(label);
   }
 
+  /** The model could not be run on it. */
   failed(frame: FrameDescriptor, reason: string): void {
-    const status = InferenceStatus.INFERENCE_STATUS_FAILED;
-    this.#publish(frame, encodeResult(ResultMessage.fromPartial({ frame, status, reason, model: this.#served })));
-    const counters = this.#counters(frame.streamId);
-    counters.drop('failed');
-    counters.frameOut();
+    this.#uninferred(frame, InferenceStatus.INFERENCE_STATUS_FAILED, 'failed', reason);
+  }
+
+  /** Its lease would have ended before the model was done. */
+  expired(frame: FrameDescriptor, reason: string): void {
+    this.#uninferred(frame, InferenceStatus.INFERENCE_STATUS_EXPIRED, 'expired', reason);
   }
 
   /** The lease was taken away while the model looked: nothing is published. */
@@ -85,6 +87,13 @@ export class ResultPublisher {
   /** Resolves when nats-server has what was published, or has not answered for a while. */
   async flushed(): Promise<void> {
     await withDeadline(this.#nats.flush(), FLUSH_DEADLINE_MS, 'results: flush').catch(() => undefined);
+  }
+
+  #uninferred(frame: FrameDescriptor, status: InferenceStatus, drop: 'failed' | 'expired', reason: string): void {
+    this.#publish(frame, encodeResult(ResultMessage.fromPartial({ frame, status, reason, model: this.#served })));
+    const counters = this.#counters(frame.streamId);
+    counters.drop(drop);
+    counters.frameOut();
   }
 
   #publish(frame: FrameDescriptor, result: Uint8Array): void {

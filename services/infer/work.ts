@@ -34,4 +34,6 @@ export interface Work extends Batchable {
   done(seen: Seen, run: BatchRun): void;
   /** It could not. */
   failed(reason: string): void;
+  /** Its turn did not come in time. */
+  expired(reason: string): void;
 }

@@ -12,8 +12,9 @@ function batcher(size = 4, maxAgeMs = 10): Batcher<Frame> {
   return new Batcher<Frame>({ size, maxAgeMs }, () => nowMs);
 }
 
-const latest = (streamId: string, seq = 0): Frame => ({ streamId, seq, oneABatch: true });
-const lossless = (streamId: string, seq = 0): Frame => ({ streamId, seq, oneABatch: false });
+const NEVER = Number.POSITIVE_INFINITY;
+const latest = (streamId: string, seq = 0, deadlineMs = NEVER): Frame => ({ streamId, seq, oneABatch: true, deadlineMs });
+const lossless = (streamId: string, seq = 0, deadlineMs = NEVER): Frame => ({ streamId, seq, oneABatch: false, deadlineMs });
 const names = (batch: Frame[] | null): string[] | null => batch?.map(({ streamId, seq }) => `${streamId}${seq}`) ?? null;
 
 describe('Batcher', () => {
@@ -104,5 +105,86 @@ describe('Batcher', () => {
     expect(frames.clear().map(({ streamId, seq }) => `${streamId}${seq}`)).toEqual(['a1', 'a2', 'b1']);
     expect(frames.length).toBe(0);
     expect(frames.dueInMs()).toBeNull();
+  });
+
+  it('gives streams of very different rates the same number of turns, while they have frames', () => {
+    const rates: Record<string, number> = { slow: 1, steady: 2, fast: 6, torrent: 30 };
+    const frames = batcher(2);
+    const served = new Map<string, number>();
+    const waiting = new Map<string, number>();
+    for (let round = 0; round < 200; round++) {
+      for (const [stream, rate] of Object.entries(rates)) {
+        // As ingest does it: no more of a stream than two are with a worker.
+        for (let seq = 0; seq < rate && (waiting.get(stream) ?? 0) < 2; seq++) {
+          frames.add(latest(stream, round * 100 + seq));
+          waiting.set(stream, (waiting.get(stream) ?? 0) + 1);
+        }
+      }
+      const batch = frames.take(0) ?? [];
+      // However full the queues are: a stream is in a batch once.
+      expect(new Set(batch.map(({ streamId }) => streamId)).size).toBe(batch.length);
+      for (const { streamId } of batch) {
+        served.set(streamId, (served.get(streamId) ?? 0) + 1);
+        waiting.set(streamId, (waiting.get(streamId) ?? 0) - 1);
+      }
+    }
+    expect(Object.fromEntries(served)).toEqual({ slow: 100, steady: 100, fast: 100, torrent: 100 });
+  });
+
+  it('lets a stream that was away come after those that wait, and not before', () => {
+    const frames = batcher(1);
+    frames.add(latest('a', 1));
+    frames.add(latest('b', 1));
+    expect(names(frames.take(0))).toEqual(['a1']);
+    frames.add(latest('a', 2));
+    frames.add(latest('c', 1));
+    expect([frames.take(0), frames.take(0), frames.take(0)].map(names)).toEqual([['b1'], ['a2'], ['c1']]);
+  });
+});
+
+describe('deadlines in a Batcher', () => {
+  it('has none to give up when none has a deadline', () => {
+    const frames = batcher();
+    frames.add(lossless('a'));
+    nowMs += 1e9;
+    expect([frames.takeExpired(1e9), frames.expiresInMs(0), frames.length]).toEqual([[], null, 1]);
+  });
+
+  it('gives up a frame whose lease ends before a batch that starts now would be done', () => {
+    const frames = batcher();
+    frames.add(latest('a', 1, 1_500));
+    frames.add(latest('b', 1, 1_700));
+    expect(frames.expiresInMs(100)).toBe(400);
+    nowMs += 399;
+    expect(frames.takeExpired(100)).toEqual([]);
+    nowMs += 1;
+    expect(frames.expiresInMs(100)).toBe(0);
+    expect(names(frames.takeExpired(100))).toEqual(['a1']);
+    expect([frames.length, frames.expiresInMs(100)]).toEqual([1, 200]);
+    expect(names(frames.take(0))).toEqual(['b1']);
+    expect([frames.length, frames.expiresInMs(0)]).toEqual([0, null]);
+  });
+
+  it('leaves the turns of the others, and the other frames of the same stream', () => {
+    const frames = batcher(4);
+    frames.add(latest('a', 1, 1_010));
+    frames.add(latest('b', 1, 2_000));
+    frames.add(latest('a', 2, 2_000));
+    frames.add(lossless('c', 1, 1_010));
+    frames.add(lossless('d', 1));
+    nowMs += 10;
+    expect(names(frames.takeExpired(0))).toEqual(['a1', 'c1']);
+    expect(names(frames.take(0))).toEqual(['a2', 'b1', 'd1']);
+    expect(frames.take(0)).toBeNull();
+  });
+
+  it('does not count expired frames as waiting any more', () => {
+    const frames = batcher(2);
+    frames.add(latest('a', 1, 1_010));
+    frames.add(latest('b', 1));
+    expect(frames.full).toBe(true);
+    nowMs += 10;
+    frames.takeExpired(0);
+    expect([frames.full, frames.length, frames.clear().length]).toEqual([false, 1, 1]);
   });
 });

@@ -45,7 +45,7 @@ const frame = FrameDescriptor.fromPartial({
   generation: 7n,
 });
 
-function take(bus: ScriptedBus, { lossless = false, data = encodeFrame({ frame, model: 'm' }) } = {}) {
+function take(bus: ScriptedBus, { lossless = false, data = encodeFrame({ frame, model: 'm' }), leaseDeadlineMs = 500 } = {}) {
   const counters = new Counters('infer', new Registry());
   const answers: string[] = [];
   const taken: LeasedFrame[] = [];
@@ -61,7 +61,7 @@ function take(bus: ScriptedBus, { lossless = false, data = encodeFrame({ frame, 
     attaching: (change: number) => (attaching += change),
     pump: () => undefined,
   };
-  new FrameTaker(bus, counters, captureLog().log).take(message, lossless, runner);
+  new FrameTaker(bus, counters, captureLog().log, leaseDeadlineMs).take(message, lossless, runner);
   return { answers, taken, attaching: () => attaching, status: () => counters.stream('gate').status() };
 }
 
@@ -72,6 +72,15 @@ describe('FrameTaker', () => {
     expect([bus.asked, answers]).toEqual([['lease e1 3 7'], ['ack']]);
     expect(taken).toMatchObject([{ streamId: 'gate', oneABatch: true, message: null, lease: { id: 5 } }]);
     expect(status()).toMatchObject({ framesIn: 1n, width: 16, height: 8 });
+  });
+
+  it('says until when a live frame must be done: until its lease ends', () => {
+    const before = performance.now();
+    const deadlineMs = take(new ScriptedBus([LEASE])).taken[0]?.deadlineMs ?? 0;
+    expect(deadlineMs).toBeGreaterThanOrEqual(before + 500);
+    expect(deadlineMs).toBeLessThanOrEqual(performance.now() + 500);
+    const of = (options: object): number | undefined => take(new ScriptedBus([LEASE]), options).taken[0]?.deadlineMs;
+    expect([of({ leaseDeadlineMs: 0 }), of({ lossless: true })]).toEqual([Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]);
   });
 
   it('leaves a lossless frame unacknowledged until its result is out', () => {

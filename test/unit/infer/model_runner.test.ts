@@ -24,6 +24,8 @@ interface Ending {
 class ManualExecutor {
   state: ExecutorState = 'idle';
   expectedMs = 1_000;
+  /** Of a batch that has not begun. */
+  wholeMs = 0;
   uncertaintyMs = 0;
   readonly batches: number[][] = [];
   onChange: () => void = () => undefined;
@@ -36,6 +38,10 @@ class ManualExecutor {
 
   remainingMs(): number | null {
     return this.state === 'idle' ? 0 : this.state === 'busy' ? this.expectedMs : null;
+  }
+
+  batchMs(): number {
+    return this.wholeMs;
   }
 
   run(frames: ExecutorFrame[]): Promise<ExecutorResult> {
@@ -82,18 +88,22 @@ class NotingConsumer {
   }
 }
 
-function create({ executors: count = 1, batchSize = 2, maxHeld = 16, flushed = () => Promise.resolve() } = {}) {
+function create({ executors: count = 1, batchSize = 2, maxHeld = 16, leaseDeadlineMs = 0, flushed = () => Promise.resolve() } = {}) {
   const executors = Array.from({ length: count }, () => new ManualExecutor());
   const consumer = new NotingConsumer();
   const published: string[] = [];
   const registry = new Registry();
   const metrics = new InferMetrics(registry).model('m', ['s1', 's2']);
-  const runner = new ModelRunner({ maxAgeMs: 10, maxHeld }, { consumers: [consumer], held: () => answers.open, metrics, log: captureLog().log });
+  const runner = new ModelRunner(
+    { maxAgeMs: 10, maxHeld, leaseDeadlineMs },
+    { consumers: [consumer], held: () => answers.open, metrics, log: captureLog().log },
+  );
   const answers = new FrameAnswers({
     publisher: {
       inferred: ({ frame, manifest: { name }, rows, batchSize: size }) =>
         published.push(`inferred ${frame.seq} ${String(rows[0])} of ${size}${name === 'm' ? '' : ` by ${name}`}`),
       failed: (frame, reason) => published.push(`failed ${frame.seq} ${reason}`),
+      expired: (frame, reason) => published.push(`expired ${frame.seq} ${reason}`),
       revoked: (frame) => published.push(`revoked ${frame.seq}`),
       flushed,
     },
@@ -109,7 +119,7 @@ function create({ executors: count = 1, batchSize = 2, maxHeld = 16, flushed = (
 }
 
 /** A frame whose lease has the number of the frame, and what became of it. */
-function leased(seq: number, streamId = `s${seq}`, valid = true): LeasedFrame & { done: string[] } {
+function leased(seq: number, streamId = `s${seq}`, valid = true, deadlineMs = Number.POSITIVE_INFINITY): LeasedFrame & { done: string[] } {
   const done: string[] = [];
   const lease: FrameLease = {
     id: seq,
@@ -121,7 +131,7 @@ function leased(seq: number, streamId = `s${seq}`, valid = true): LeasedFrame & 
     release: () => void done.push('released'),
   };
   const frame = FrameDescriptor.fromPartial({ streamId, seq: BigInt(seq) });
-  return { streamId, oneABatch: true, frame, lease, leasedNs: 0n, message: { ack: () => void done.push('acknowledged') }, done };
+  return { streamId, oneABatch: true, deadlineMs, frame, lease, leasedNs: 0n, message: { ack: () => void done.push('acknowledged') }, done };
 }
 
 /** One sample of the metrics; 0 when there is none. */
@@ -380,5 +390,54 @@ describe('ModelRunner', () => {
     await expect(outputs).rejects.toMatchObject({ code: 'CANCELLED' });
     await executor.finish();
     expect(executor.batches).toEqual([[1]]);
+  });
+});
+
+describe('a ModelRunner whose frames have a deadline', () => {
+  const REASON = /^expired 2 its lease of 1000 ms would have ended before the model was done; it has waited for \d+ ms$/;
+
+  it('gives a frame up that would not be done before its lease ends, and goes on with the others', async () => {
+    const { add, executor, published } = create({ batchSize: 1, leaseDeadlineMs: 1_000 });
+    executor.wholeMs = 200;
+    executor.expectedMs = 100;
+    add(leased(1));
+    // 350 ms are needed: 100 for the batch that runs, 200 for its own, and some slack.
+    const [late, early] = [leased(2, 'a', true, performance.now() + 340), leased(3, 'b', true, performance.now() + 900)];
+    add(late);
+    add(early);
+    await vi.waitFor(() => expect(late.done).toEqual(['released', 'acknowledged']));
+    expect(published).toEqual([expect.stringMatching(REASON)]);
+    await executor.finish();
+    expect(executor.batches).toEqual([[1], [3]]);
+    expect([published.length, early.done]).toEqual([2, []]);
+  });
+
+  it('notices by itself when a frame has waited for too long', async () => {
+    const { add, executor, published } = create({ batchSize: 1, leaseDeadlineMs: 1_000 });
+    add(leased(1));
+    executor.expectedMs = 40;
+    const frame = leased(2, 'a', true, performance.now() + 250);
+    add(frame);
+    expect(published).toEqual([]);
+    await vi.waitFor(() => expect(published).toEqual([expect.stringMatching(REASON)]));
+    expect([frame.done.length, executor.batches]).toEqual([2, [[1]]]);
+  });
+
+  it('tries a model that seems too slow for any lease', async () => {
+    const { add, executor, published } = create({ batchSize: 1, leaseDeadlineMs: 1_000 });
+    executor.wholeMs = 5_000;
+    add(leased(2, 'a', true, performance.now() + 1_000));
+    expect(executor.batches).toEqual([[2]]);
+    await executor.finish();
+    expect(published).toEqual(['inferred 2 2 of 1']);
+  });
+
+  it('leaves the answer to ingest when the lease was taken away meanwhile', async () => {
+    const { add, published } = create({ batchSize: 1, leaseDeadlineMs: 1_000 });
+    add(leased(1));
+    const frame = leased(2, 'a', false, performance.now());
+    add(frame);
+    await vi.waitFor(() => expect(frame.done).toEqual(['released', 'acknowledged']));
+    expect(published).toEqual(['revoked 2']);
   });
 });

@@ -57,6 +57,21 @@ describe('ResultPublisher', () => {
     expect([...(tensor?.data ?? [])]).toEqual(Array.from({ length: 16 }, (_, index) => index));
   });
 
+  it('hands a frame on un-inferred, with the reason, and counts it by that', () => {
+    const sent: ResultMessage[] = [];
+    const nats = { publish: (_subject: string, data?: Uint8Array | string) => void sent.push(decodeResult(data as Uint8Array)), flush: () => Promise.resolve() };
+    const counters = new Counters('infer', new Registry());
+    const publisher = new ResultPublisher(nats, 'm', (stream) => counters.stream(stream));
+    publisher.failed(frame, 'no memory');
+    publisher.expired(frame, 'too late');
+    const { INFERENCE_STATUS_FAILED: failed, INFERENCE_STATUS_EXPIRED: expired } = InferenceStatus;
+    expect(sent).toMatchObject([
+      { status: failed, reason: 'no memory', model: 'm', frame: { seq: 7n } },
+      { status: expired, reason: 'too late', model: 'm', frame: { seq: 7n } },
+    ]);
+    expect(counters.stream('gate').status()).toMatchObject({ framesOut: 2n, framesInferred: 0n, drops: { failed: 1n, expired: 1n } });
+  });
+
   it('says so instead when the result is larger than a message', () => {
     const runs = Array.from({ length: 900 }, () => 1);
     const masks = [{ classIndex: 0, width: 30, height: 30, area: { x: 0, y: 0, width: 1, height: 1 }, runs, cells: 450 }];
