@@ -24,6 +24,8 @@ kernel::Frame frame_of(const FrameView& view, const PreprocessSpec& spec, float*
           .top = place.top,
           .picture_width = place.width,
           .picture_height = place.height,
+          .across_inverse = 0.5F / static_cast<float>(place.width),
+          .down_inverse = 0.5F / static_cast<float>(place.height),
           .luma = color.luma,
           .red_v = color.red_v,
           .red_0 = color.red_0,

@@ -32,7 +32,9 @@ struct Frame {
   unsigned top;
   unsigned picture_width;
   unsigned picture_height;
-  float luma;  // As ColorCoefficients.
+  float across_inverse;  // 1 / (2 * picture_width).
+  float down_inverse;    // 1 / (2 * picture_height).
+  float luma;            // As ColorCoefficients.
   float red_v, red_0;
   float green_u, green_v, green_0;
   float blue_u, blue_0;
@@ -59,16 +61,21 @@ struct Tap {
   float fraction;
 };
 
-// The position numerator / denominator among `size` samples; whole numbers, so that
-// it is exact without double precision, which many GPUs are slow at.
-FB_KERNEL Tap tap_at(int numerator, int denominator, unsigned size) {
+// The position numerator / denominator among `size` samples; `inverse` is 1 / denominator.
+// Whole numbers, so that it is exact without divisions and double precision, which GPUs
+// are slow at: the product is less than one sample off, and the rest says where.
+FB_KERNEL Tap tap_at(int numerator, int denominator, float inverse, unsigned size) {
   if (size < 2) return {0, 0, 0};
-  const int end = static_cast<int>(size - 1) * denominator;
+  const int last = static_cast<int>(size) - 1;
+  const int end = last * denominator;
   const int inside = numerator < 0 ? 0 : (numerator > end ? end : numerator);
-  unsigned index = static_cast<unsigned>(inside / denominator);
-  if (index > size - 2) index = size - 2;
-  const int rest = inside - static_cast<int>(index) * denominator;
-  return {index, index + 1, static_cast<float>(rest) / static_cast<float>(denominator)};
+  int index = static_cast<int>(static_cast<float>(inside) * inverse);
+  if (index * denominator > inside) --index;
+  if ((index + 1) * denominator <= inside) ++index;
+  if (index == last) --index;
+  const int rest = inside - index * denominator;
+  const auto first = static_cast<unsigned>(index);
+  return {first, first + 1, static_cast<float>(rest) * inverse};
 }
 
 // Of an output pixel among `size` samples: (out + 0.5) * size / out_size - 0.5 as
@@ -83,8 +90,9 @@ FB_KERNEL float mix(float a, float b, float fraction) { return a + (b - a) * fra
 
 FB_KERNEL float sample(const unsigned char* plane, unsigned stride, unsigned step, const Tap& x,
                        const Tap& y) {
-  const unsigned char* const above = plane + static_cast<unsigned long long>(y.first) * stride;
-  const unsigned char* const below = plane + static_cast<unsigned long long>(y.second) * stride;
+  // A slot's bytes are counted in 32 bits.
+  const unsigned char* const above = plane + y.first * stride;
+  const unsigned char* const below = plane + y.second * stride;
   const unsigned first = x.first * step;
   const unsigned second = x.second * step;
   return mix(mix(above[first], above[second], x.fraction),
@@ -110,10 +118,10 @@ FB_KERNEL void preprocess_pixel(const Batch& batch, const Frame& frame, unsigned
   const int column = luma_numerator(across, frame.picture_width, frame.width);
   const int row = luma_numerator(down, frame.picture_height, frame.height);
   // Chroma sample j lies on luma column 2 j, and half a row below luma row 2 j.
-  const Tap luma_x = tap_at(column, width, frame.width);
-  const Tap luma_y = tap_at(row, height, frame.height);
-  const Tap chroma_x = tap_at(column, 2 * width, chroma_width);
-  const Tap chroma_y = tap_at(row - height / 2, 2 * height, chroma_height);
+  const Tap luma_x = tap_at(column, width, frame.across_inverse, frame.width);
+  const Tap luma_y = tap_at(row, height, frame.down_inverse, frame.height);
+  const Tap chroma_x = tap_at(column, 2 * width, frame.across_inverse / 2, chroma_width);
+  const Tap chroma_y = tap_at(row - height / 2, 2 * height, frame.down_inverse / 2, chroma_height);
   const float luma = sample(frame.y, frame.y_stride, 1, luma_x, luma_y) * frame.luma;
   const float u = sample(frame.u, frame.u_stride, frame.chroma_step, chroma_x, chroma_y);
   const float v = sample(frame.v, frame.v_stride, frame.chroma_step, chroma_x, chroma_y);
