@@ -9,6 +9,7 @@ import { registerModel } from './model.js';
 import { registerServices } from './services.js';
 import { registerSnapshot } from './snapshot.js';
 import { registerStatus } from './status.js';
+import { registerStream } from './stream.js';
 import { registerUp } from './up.js';
 import { registerValidate } from './validate.js';
 import { registerWatch } from './watch.js';
@@ -26,6 +27,7 @@ Examples:
   framebus up --nats embedded            all services, with a NATS server of their own
   framebus watch gate --class person     what is seen, as it is seen
   framebus snapshot gate out.jpg         the latest picture, with boxes
+  framebus stream set gate --interval 2  change a stream while it runs
   framebus model ls                      the models that it knows
 
 Exit codes follow sysexits.h: 0 well, 1 failed, 64 usage, 65 data, 66 no such input,
@@ -49,6 +51,7 @@ export function createProgram(): Command {
   registerBus(program);
   registerWatch(program);
   registerSnapshot(program);
+  registerStream(program);
   registerModel(program);
   registerDemo(program);
   program
