@@ -1,4 +1,5 @@
 import { existsSync, readdirSync } from 'node:fs';
+import type { CudaPreprocessProbe } from '../../native/contract.js';
 import { findProgram } from '../nats_server.js';
 import { absent, ok, warning, type Check } from './check.js';
 import { firstLine, output } from './program.js';
@@ -12,16 +13,23 @@ export async function checkGpu(): Promise<Check[]> {
   return [await checkDriver(smi), checkNodes(nodes), await checkLibrary(), ...(await checkMemory())];
 }
 
-/** Whether a pool of frames can be made there; without the addon another check speaks. */
+/** Whether a pool of frames can be made there, and preprocessed there; without the addon another check speaks. */
 async function checkMemory(): Promise<Check[]> {
   try {
-    const { probeMemory } = await import('../../native/index.js');
+    const { probeCudaPreprocess, probeMemory } = await import('../../native/index.js');
     const { available, detail } = await probeMemory('cuda');
-    if (available) return [ok('GPU', 'frame memory', detail)];
-    return [warning('GPU', 'frame memory', detail, 'Streams use shared memory meanwhile; docs/cuda.md says what is needed.')];
+    if (!available) {
+      return [warning('GPU', 'frame memory', detail, 'Streams use shared memory meanwhile; docs/cuda.md says what is needed.')];
+    }
+    return [ok('GPU', 'frame memory', detail), preprocessing(await probeCudaPreprocess())];
   } catch {
     return [];
   }
+}
+
+function preprocessing({ available, detail }: CudaPreprocessProbe): Check {
+  if (available) return ok('GPU', 'preprocessing', detail);
+  return warning('GPU', 'preprocessing', detail, 'The CPU does it meanwhile; docs/cuda.md says what is needed.');
 }
 
 async function checkDriver(smi: string | undefined): Promise<Check> {

@@ -5,6 +5,7 @@ import { LogLimit } from '../../lib/log_limit.js';
 import { decodeFrame } from '../../lib/messages.js';
 import type { BusConsumer, FrameLease, LeaseRefusal } from '../../native/contract.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
+import { GpuFrames } from './gpu_frames.js';
 import type { LeasedFrame } from './leased_frame.js';
 import type { PulledMessage } from './pulled_message.js';
 
@@ -33,6 +34,7 @@ export class FrameTaker {
   readonly #log: Log;
   readonly #leaseDeadlineMs: number;
   readonly #limit = new LogLimit();
+  readonly #gpuFrames: GpuFrames;
 
   /** @param leaseDeadlineMs `bus.lease_deadline`; 0: leases have none */
   constructor(bus: Bus, counters: Counters, log: Log, leaseDeadlineMs: number) {
@@ -40,6 +42,7 @@ export class FrameTaker {
     this.#counters = counters;
     this.#log = log;
     this.#leaseDeadlineMs = leaseDeadlineMs;
+    this.#gpuFrames = new GpuFrames(log);
   }
 
   /** @param lossless acknowledge only when the result is out */
@@ -96,6 +99,7 @@ export class FrameTaker {
     } else {
       counters.frameIn();
       counters.setSize(lease.format.width, lease.format.height);
+      this.#gpuFrames.see(lease.memory);
       if (!lossless) message.ack();
       const leasedNs = process.hrtime.bigint();
       const deadlineMs = lossless ? Number.POSITIVE_INFINITY : this.#deadlineMs();
