@@ -5,6 +5,7 @@ import { describeError, EXIT, exitCodeOf, FramebusError } from '../lib/errors.js
 import { disableOnnxTelemetry } from '../lib/onnx_telemetry.js';
 import { engineThreads } from '../services/infer/engine_threads.js';
 import { bytesText } from './bytes.js';
+import { registerBuild } from './model/build_command.js';
 import { registerChanges } from './model/changes.js';
 import { fetchModel, fetchModels, withStop } from './model/fetch_models.js';
 import { inspectBareFile, inspectionReport, inspectModel } from './model/inspection.js';
@@ -38,6 +39,7 @@ Examples:
   framebus model fetch yolox-nano-416                  fetch a model and check it
   framebus model inspect my-model.onnx                 what a file takes and gives
   framebus model test yolox-nano-416 street.jpg        what a model sees in a picture
+  framebus model build yolox-nano-416 --batch 8        a TensorRT plan for this machine’s GPU
   framebus model status                                what running workers serve
   framebus model swap NAME OTHER                       another model, while streams run
 

@@ -6,6 +6,8 @@ import { findManifest, MODELS_DIRECTORY, modelNames } from '../../models/find.js
 import type { ModelManifest } from '../../models/manifest.js';
 
 const DEFAULT_CONFIG = 'framebus.yaml';
+/** Of infer.batch.size, where there is no configuration. */
+const DEFAULT_BATCH = 4;
 
 /** Folders that the model commands work with. */
 export interface ModelFolders {
@@ -13,8 +15,8 @@ export interface ModelFolders {
   directory: string;
   /** Of the fetched files: `models.cache`. */
   cache: string;
-  /** Threads and executors, as the service would use them. */
-  infer: { threads: number; executors: number };
+  /** Threads, executors and largest batch, as the service would use them. */
+  infer: { threads: number; executors: number; batch: number };
 }
 
 /** What the named configuration says, else the usual one if it is there, else the defaults. @throws CONFIG_… */
@@ -24,12 +26,12 @@ export function modelFolders(config: string | undefined): ModelFolders {
     return {
       directory: modelsDirectory(null, here),
       cache: cacheDirectory(null, here, process.env),
-      infer: { threads: 0, executors: 1 },
+      infer: { threads: 0, executors: 1, batch: DEFAULT_BATCH },
     };
   }
   const { models, infer } = loadConfig(config ?? DEFAULT_CONFIG);
-  const { threads, executors } = infer;
-  return { directory: models.directory, cache: models.cache, infer: { threads, executors } };
+  const { threads, executors, batch } = infer;
+  return { directory: models.directory, cache: models.cache, infer: { threads, executors, batch: batch.size } };
 }
 
 /** A manifest, or why it cannot be read. */
