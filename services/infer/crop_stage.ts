@@ -4,10 +4,12 @@ import { LogLimit } from '../../lib/log_limit.js';
 import type { ModelManifest } from '../../models/manifest.js';
 import type { FrameRegion } from '../../native/contract.js';
 import type { Detection, DetectionAttribute } from '#proto/framebus/detection/v1/detection.js';
+import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { ROW } from './frame_boxes.js';
 import { toDetections, toFrameMessages } from './result_findings.js';
 import type { LeasedFrame } from './leased_frame.js';
 import type { Refinement, SecondStage } from './second_stage.js';
+import type { TrackMemory } from './track_memory.js';
 import { TurnRecord } from './turn_record.js';
 import type { BatchRun, Seen, Work } from './work.js';
 
@@ -16,6 +18,8 @@ export interface CropStageParts {
   secondaries: (streamId: string) => readonly SecondaryConfig[];
   /** A served model; undefined while it is not loaded. */
   model: (name: string) => { addWork(work: Work): void } | undefined;
+  /** What is known of the streams' objects over time. */
+  tracks: Pick<TrackMemory, 'isDue'>;
   log: Log;
 }
 
@@ -23,6 +27,7 @@ export interface CropStageParts {
 interface Found {
   index: number;
   box: FrameRegion;
+  classId: number;
   label: string;
 }
 
@@ -31,6 +36,8 @@ interface CropFindings {
   index: number;
   attributes: DetectionAttribute[];
   parts: Detection[];
+  /** Manifest of the model; null: it could not look. */
+  model: string | null;
 }
 
 /**
@@ -57,14 +64,13 @@ export class CropStage implements SecondStage {
       ({ box, label }) =>
         Math.min(box.width, box.height) >= secondary.minSize && (secondary.labels.length === 0 || secondary.labels.includes(label)),
     );
-    if (chosen.length === 0 || !this.#turns.take(`${streamId}/${secondary.model}`, frame, secondary.interval)) return [];
     const model = this.#parts.model(secondary.model);
     if (model === undefined) return [];
-    return chosen.map(({ index, box }) => {
+    return this.#due(chosen, frame, secondary).map(({ index, box }) => {
       return new Promise((resolve) => {
         const without = (reason: string): void => {
           this.#warn(secondary.model, reason);
-          resolve({ index, attributes: [], parts: [] });
+          resolve({ index, attributes: [], parts: [], model: null });
         };
         model.addWork({
           streamId,
@@ -82,6 +88,18 @@ export class CropStage implements SecondStage {
     });
   }
 
+  /** An object that is known: counted by itself. What is not: by frames of the stream. */
+  #due(chosen: readonly Found[], frame: FrameDescriptor, { model, interval }: SecondaryConfig): Found[] {
+    if (interval === 0) return [...chosen];
+    let isTurn: boolean | null = null;
+    return chosen.filter(({ box, classId }) => {
+      const due = this.#parts.tracks.isDue({ frame, box, classId }, model, interval);
+      if (due !== null) return due;
+      isTurn ??= this.#turns.take(`${frame.streamId}/${model}`, frame, interval);
+      return isTurn;
+    });
+  }
+
   #warn(model: string, reason: string): void {
     const skipped = this.#limit.take(model);
     if (skipped !== null) this.#parts.log.warn({ model, skipped }, `a secondary model could not look: ${reason}`);
@@ -91,7 +109,7 @@ export class CropStage implements SecondStage {
 function found(rows: Float32Array, labels: ReadonlyMap<number, string>): Found[] {
   return Array.from({ length: rows.length / ROW }, (_, index) => {
     const [x = 0, y = 0, width = 0, height = 0, , channel = 0] = rows.subarray(index * ROW, (index + 1) * ROW);
-    return { index, box: { x, y, width, height }, label: labels.get(channel) ?? '' };
+    return { index, box: { x, y, width, height }, classId: channel, label: labels.get(channel) ?? '' };
   });
 }
 
@@ -100,15 +118,17 @@ function cropFindings({ rows, findings }: Seen, { manifest }: BatchRun): Omit<Cr
   const { name: model, labels } = manifest;
   const { classifications } = toFrameMessages(findings, labels);
   const parts = toDetections(rows, labels, findings.landmarks).map((part) => ({ ...part, model }));
-  return { attributes: classifications.map((classification) => ({ model, ...classification })), parts };
+  return { attributes: classifications.map((classification) => ({ model, ...classification })), parts, model };
 }
 
 function refinement(detections: number, findings: readonly CropFindings[]): Refinement {
   const attributes = Array.from({ length: detections }, (): DetectionAttribute[] => []);
   const parts = Array.from({ length: detections }, (): Detection[] => []);
+  const lookedBy = Array.from({ length: detections }, (): string[] => []);
   for (const one of findings) {
     attributes[one.index]?.push(...one.attributes);
     parts[one.index]?.push(...one.parts);
+    if (one.model !== null) lookedBy[one.index]?.push(one.model);
   }
-  return { attributes, parts };
+  return { attributes, parts, lookedBy };
 }

@@ -20,6 +20,8 @@ import { ModelRegistry } from './model_registry.js';
 import { ModelRunner } from './model_runner.js';
 import { ResultPublisher } from './result_publisher.js';
 import type { ServedModelParts } from './served_model.js';
+import { TrackMemory } from './track_memory.js';
+import { subscribeTracks } from './track_subscriber.js';
 
 /** Of nats-server, which says its own when it is connected. */
 const DEFAULT_MAX_PAYLOAD = 1024 * 1024;
@@ -67,8 +69,7 @@ class Infer implements Service {
       log,
     });
     this.#registry = new ModelRegistry({ parts: (name, onChange) => this.#parts(name, onChange), log, lingerMs: LINGER_MS });
-    const secondaries = new Map(config.streams.map(({ id, secondary }) => [id, secondary]));
-    this.#crops = new CropStage({ secondaries: (id) => secondaries.get(id) ?? [], model: (name) => this.#registry.get(name), log });
+    this.#crops = this.#createCropStage();
     this.#rpc = new RpcServer(context.grpc, { maxRequestBytes: KSERVE_MAX_REQUEST_BYTES });
     const kserve = new KserveService(this.#registry);
     this.#rpc.add(kserve.definition, kserve.handlers);
@@ -108,6 +109,14 @@ class Infer implements Service {
     await this.#live?.close();
     await this.#registry.close();
     await this.#bus.close();
+  }
+
+  #createCropStage(): CropStage {
+    const { config, nats, log } = this.#context;
+    const secondaries = new Map(config.streams.map(({ id, secondary }) => [id, secondary]));
+    const tracks = new TrackMemory(() => performance.now());
+    if ([...secondaries.values()].flat().some(({ interval }) => interval > 0)) subscribeTracks(nats, tracks, log);
+    return new CropStage({ secondaries: (id) => secondaries.get(id) ?? [], model: (name) => this.#registry.get(name), tracks, log });
   }
 
   /** What a served model is made of. */

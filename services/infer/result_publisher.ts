@@ -108,5 +108,6 @@ function refined(detections: Detection[], refinement: Refinement | null): Detect
     ...detection,
     attributes: [...(refinement.attributes[index] ?? [])],
     parts: [...(refinement.parts[index] ?? [])],
+    lookedBy: [...(refinement.lookedBy[index] ?? [])],
   }));
 }

@@ -6,6 +6,8 @@ import type { BatchRun, Seen } from './work.js';
 export interface Refinement {
   attributes: readonly (readonly DetectionAttribute[])[];
   parts: readonly (readonly Detection[])[];
+  /** Names of the secondary models that have looked, whether they saw something or not. */
+  lookedBy: readonly (readonly string[])[];
 }
 
 /** Looks once more at what was seen in a frame, before its result goes out. */

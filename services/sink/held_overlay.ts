@@ -1,25 +1,27 @@
 import type { Overlay } from '../../native/contract.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
-import { emptyOverlay, overlayOf, type SeenInFrame } from './overlay.js';
+import { overlayOf, type SeenInFrame } from './overlay.js';
 
 /** What was seen is drawn on for so long when nobody looks at the frames after. */
 const HOLD_NS = 400_000_000n;
 
 /**
  * What is drawn on the frames of one stream. A frame that nobody looked at gets
- * the masks, points and boxes of the last one that was, for a moment, so that they
- * do not flicker; its record stays empty.
+ * the masks and the objects without a track of the last one that was, for a moment, so
+ * that they do not flicker; tracked objects are where its record expects them.
  */
 export class HeldOverlay {
-  #overlay = emptyOverlay();
+  #held: SeenInFrame = { detections: [], masks: [] };
   #seenNs = 0n;
 
   /** For a frame; call it in order. `atNs`: when the frame was decoded, monotonic. */
-  next(seen: SeenInFrame & { status: InferenceStatus }, atNs: bigint): Overlay {
-    if (seen.status === InferenceStatus.INFERENCE_STATUS_INFERRED) {
-      this.#overlay = overlayOf(seen);
+  next({ status, detections, masks }: SeenInFrame & { status: InferenceStatus }, atNs: bigint): Overlay {
+    if (status === InferenceStatus.INFERENCE_STATUS_INFERRED) {
+      this.#held = { detections: detections.filter(({ trackId }) => trackId === 0n), masks };
       this.#seenNs = atNs;
+      return overlayOf({ detections, masks });
     }
-    return atNs - this.#seenNs <= HOLD_NS ? this.#overlay : emptyOverlay();
+    const held = atNs - this.#seenNs <= HOLD_NS ? this.#held : { detections: [], masks: [] };
+    return overlayOf({ detections: [...held.detections, ...detections], masks: held.masks });
   }
 }

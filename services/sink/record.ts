@@ -3,6 +3,7 @@ import { SCHEMA_VERSION } from '../../lib/subjects.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
+import type { TrackedFrame } from './stream_tracking.js';
 import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
 
 /** Key of a status in `StreamStatus.drops`; null for a frame that was looked at. */
@@ -28,6 +29,7 @@ export function uninferredReason(status: InferenceStatus): DropReason | null {
 /** The final record of a frame, as subscribers get it. */
 export function detectionRecord(
   result: ResultMessage,
+  { detections, endedTrackIds }: TrackedFrame,
   frame: FrameDescriptor,
   nowMonotonicNs: bigint,
 ): DetectionRecord {
@@ -42,11 +44,11 @@ export function detectionRecord(
     height: frame.format?.height ?? 0,
     status: result.status,
     model: result.model,
-    detections: result.detections,
+    detections,
     classifications: result.classifications,
     masks: result.masks,
     tensors: result.tensors,
-    endedTrackIds: [],
+    endedTrackIds,
     latencyNs: nowMonotonicNs - frame.decodedMonotonicNs,
   };
 }

@@ -2,7 +2,8 @@ import { GROUP_SHARE, SINK_GROUP } from '../../lib/bus/route.js';
 import { readToken } from '../../lib/bus/token.js';
 import { RpcServer } from '../../lib/rpc.js';
 import { hostPort } from '../../lib/listen.js';
-import { encodeRecord } from '../../lib/messages.js';
+import { encodeRecord, encodeTrackHints } from '../../lib/messages.js';
+import { isConnected } from '../../lib/nats.js';
 import type { HttpRoute } from '../../lib/http.js';
 import type { Service, ServiceContext } from '../../lib/service.js';
 import { StatusBoard } from '../../lib/status.js';
@@ -104,6 +105,9 @@ class Sink implements Service {
         log,
         publish: (record) => {
           this.#publish(record);
+        },
+        tell: (hints) => {
+          if (isConnected(nats)) nats.publish(subjects.tracks(hints.streamId), encodeTrackHints(hints));
         },
       },
     );

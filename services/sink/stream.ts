@@ -5,6 +5,7 @@ import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import { HeldOverlay } from './held_overlay.js';
 import { detectionRecord } from './record.js';
 import { ReorderWindow, type Position } from './reorder.js';
+import type { StreamTracking } from './stream_tracking.js';
 import type { EncodedPicture, Picture, Snapshot } from './stream_output.js';
 
 /**
@@ -81,6 +82,7 @@ export class Stream {
   readonly #output: PictureOutput;
   readonly #publish: (record: DetectionRecord) => void;
   readonly #clock: StreamClock;
+  readonly #tracking: Pick<StreamTracking, 'next'> | null;
   readonly #window: ReorderWindow<Received>;
   readonly #overlay = new HeldOverlay();
   /** lossless: pictures that wait for room in the encoder, in order; bounded by the pool. */
@@ -96,12 +98,14 @@ export class Stream {
     output: PictureOutput,
     publish: (record: DetectionRecord) => void,
     clock: StreamClock,
+    tracking: Pick<StreamTracking, 'next'> | null,
   ) {
     this.#options = options;
     this.#books = books;
     this.#output = output;
     this.#publish = publish;
     this.#clock = clock;
+    this.#tracking = tracking;
     this.#window = new ReorderWindow<Received>(
       {
         size: options.windowFrames,
@@ -193,10 +197,11 @@ export class Stream {
   }
 
   #deliver({ result, frame, lease }: Received): void {
-    const record = detectionRecord(result, frame, this.#clock.monotonicNs());
+    const tracked = this.#tracking?.next(result, frame) ?? { detections: result.detections, endedTrackIds: [] };
+    const record = detectionRecord(result, tracked, frame, this.#clock.monotonicNs());
     this.#publish(record);
     const { decodedMonotonicNs } = frame;
-    const overlay = this.#overlay.next(result, decodedMonotonicNs);
+    const overlay = this.#overlay.next(record, decodedMonotonicNs);
     if (lease instanceof LaterLease) {
       this.#waiting.push({ lease, record, overlay, decodedMonotonicNs });
       this.resume();

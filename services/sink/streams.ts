@@ -1,13 +1,16 @@
 import type { Addon, RtspServer } from '../../native/contract.js';
 import { groupHold, routeGroups, SINK_GROUP } from '../../lib/bus/route.js';
-import type { ReorderConfig, StreamConfig } from '../../lib/config.js';
+import type { ReorderConfig, StreamConfig, TrackerConfig } from '../../lib/config.js';
 import type { Counters, StreamCounters } from '../../lib/counters.js';
 import { FramebusError } from '../../lib/errors.js';
 import type { Log } from '../../lib/log.js';
+import type { Unversioned } from '../../lib/messages.js';
+import type { TrackHints } from '#proto/framebus/track/v1/track_hints.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import { LogLimit } from '../../lib/log_limit.js';
 import { uninferredReason } from './record.js';
 import { LaterLease, Stream, type Received, type StreamBooks, type StreamOptions } from './stream.js';
+import { StreamTracking } from './stream_tracking.js';
 import { StreamOutput, type EncodeSettings } from './stream_output.js';
 
 /** A lossless frame is waited for as long as a worker may need to be replaced. */
@@ -32,6 +35,8 @@ export interface StreamsParts {
   log: Log;
   /** Gets the records of all streams, in order per stream. */
   publish: (record: DetectionRecord) => void;
+  /** Tells the workers what is known of a stream's objects. */
+  tell: (hints: Unversioned<TrackHints>) => void;
 }
 
 /** How frames of a stream wait for each other. A live window must not eat the pool up. */
@@ -57,6 +62,9 @@ export function streamOptions(
 function sinkHold({ slots, mode }: StreamConfig, inFlight: number): number {
   return groupHold(routeGroups({ slots, mode, inFlight }), SINK_GROUP);
 }
+
+/** Of streams that a program publishes under a name that nobody has configured. */
+const DEFAULT_TRACKER: TrackerConfig = { kind: 'byte', highConfidence: 0.6, lowConfidence: 0.1, lostMs: 2_000, confirmHits: 3 };
 
 /** The streams of the sink, each made when its first result comes. */
 export class Streams {
@@ -142,8 +150,16 @@ export class Streams {
     const config = streams.find(({ id }) => id === streamId);
     const options = streamOptions(config, reorder, inFlight);
     const clock = { monotonicNs: () => addon.monotonicNs(), nowMs };
-    const stream = new Stream(options, books, output, publish, clock);
+    const stream = new Stream(options, books, output, publish, clock, this.#tracking(config));
     return stream;
+  }
+
+  /** null: objects are not followed. A stream that nobody has configured is followed as by default. */
+  #tracking(config: StreamConfig | undefined): StreamTracking | null {
+    const { kind, ...rest } = config?.tracker ?? DEFAULT_TRACKER;
+    if (kind === 'none') return null;
+    const told = config?.secondary.some(({ interval }) => interval > 0) === true;
+    return new StreamTracking({ kind, ...rest }, Math.floor(Date.now() / 1000), told ? this.#parts.tell : null);
   }
 
   #complain(stream: string, code: string, cause: string): void {

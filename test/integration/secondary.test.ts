@@ -55,7 +55,7 @@ function models(folder: string): void {
 async function create(secondary: Record<string, unknown>[], more: Record<string, unknown> = {}): Promise<Pipeline> {
   const folder = tempFolder();
   models(folder);
-  const stream = { source: clip(folder), model: 'pair', secondary, ...more };
+  const stream = { source: clip(folder), model: 'pair', secondary, loop: more['mode'] === undefined, ...more };
   return Pipeline.create({ streams: { halves: stream, again: stream }, models: { directory: folder } });
 }
 
@@ -89,8 +89,27 @@ describe('secondary models', () => {
     }
   });
 
-  it('look at every so many frames, where that is wanted', async () => {
-    const pipeline = await create([{ model: 'colour', interval: 3 }], { mode: 'lossless', pace: 'fast' });
+  it('look at each object every so many frames once sink follows it, and what they said stays with it', async () => {
+    const pipeline = await create([{ model: 'colour', interval: 9 }]);
+    await pipeline.runAll();
+    const halves = (): DetectionRecord[] => inferred(pipeline).filter(({ streamId }) => streamId === 'halves');
+    await eventually(() => `80 records\n${pipeline.output()}`, () => halves().length >= 80, { timeoutMs: 60_000 });
+    // Sink needs three frames to follow an object, and its word some time to be heard.
+    const later = halves().slice(20);
+    for (const [label, colour] of [['left', 'red'], ['right', 'blue']] as const) {
+      const objects = later.map((record) => ({ seq: record.seq, ...byLabel(record, label) }));
+      expect(new Set(objects.map(({ trackId }) => trackId)).size).toBe(1);
+      expect(new Set(objects.flatMap(({ attributes }) => attributes.map((attribute) => attribute.label)))).toEqual(new Set([colour]));
+      expect(objects.every(({ attributes }) => attributes.length === 1)).toBe(true);
+      const looked = objects.filter(({ lookedBy }) => lookedBy.includes('colour')).map(({ seq }) => seq);
+      const gaps = looked.slice(1).map((seq, index) => seq - (looked[index] ?? 0n));
+      expect(gaps.length).toBeGreaterThan(2);
+      for (const gap of gaps) expect(gap).toBeGreaterThanOrEqual(10n);
+    }
+  });
+
+  it('look at every so many frames, where nobody follows objects', async () => {
+    const pipeline = await create([{ model: 'colour', interval: 3 }], { mode: 'lossless', pace: 'fast', tracker: { kind: 'none' } });
     await pipeline.runAll();
     await eventually(() => `all records\n${pipeline.output()}`, () => inferred(pipeline).length >= 600, { timeoutMs: 110_000 });
     const looked = inferred(pipeline).filter((record) => record.streamId === 'halves' && byLabel(record, 'left').attributes.length > 0);

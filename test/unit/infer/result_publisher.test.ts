@@ -15,7 +15,7 @@ const frame = FrameDescriptor.fromPartial({ streamId: 'gate', seq: 7n });
 const times = { startedNs: 1n, preprocessedNs: 2n, inferredNs: 3n, decodedNs: 4n };
 
 /** No secondary model has looked. */
-const NO_MORE = { attributes: [], parts: [], model: '', trackId: 0n, predicted: false };
+const NO_MORE = { attributes: [], parts: [], model: '', trackId: 0n, predicted: false, lookedBy: [] };
 
 /** What reaches sink of a frame. */
 function published(rows: number[], findings: Partial<FrameFindings>, mostBytes = 1 << 20): ResultMessage {

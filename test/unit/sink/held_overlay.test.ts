@@ -33,4 +33,13 @@ describe('HeldOverlay', () => {
     expect(held.next(nothing, 100n * MS)).toEqual(emptyOverlay());
     expect(held.next(unseen, 200n * MS)).toEqual(emptyOverlay());
   });
+
+  it('draws tracked objects where they are expected, and holds only the others', () => {
+    const held = new HeldOverlay();
+    const tracked = { box: { ...area, x: 20 }, label: 'car', trackId: 5n };
+    held.next(ResultMessage.fromPartial({ ...seen, detections: [...seen.detections, tracked] }), 0n);
+    const moved = { box: { ...area, x: 30 }, label: 'car', trackId: 5n, predicted: true };
+    const { boxes } = held.next(ResultMessage.fromPartial({ status: SUPERSEDED, detections: [moved] }), 50n * MS);
+    expect(boxes.map(({ x }) => x).toSorted((a, b) => a - b)).toEqual([0, 30]);
+  });
 });

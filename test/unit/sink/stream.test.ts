@@ -72,6 +72,7 @@ function rig(options: { lossless?: boolean; room?: number; windowFrames?: number
     },
     (record) => records.push(record),
     { monotonicNs: () => 5_000_000n, nowMs: () => Date.now() },
+    null,
   );
   /** Of a lossless stream: leased when it is its turn, while one lease may be held. */
   const later = (lease: Lease): LaterLease =>
