@@ -11,6 +11,7 @@ import type { ModelManifest } from '../../models/manifest.js';
 import { preprocessPlanes } from '../../native/index.js';
 import { preprocessSpec } from '../../services/infer/detector.js';
 import { loadOnnxRuntime } from '../../services/infer/onnx_engine.js';
+import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { ModelInferResponse, ModelMetadataResponse } from '#proto/inference/grpc_service.js';
 import { hasTestData, SAMPLE_CLIP, TEST_DATA } from '../helpers/data.js';
 import { dataModelFile, dataModels } from '../helpers/data_models.js';
@@ -31,6 +32,10 @@ async function start(options: PipelineOptions): Promise<{ pipeline: Pipeline; ad
   await pipeline.runAll();
   return { pipeline, address: pipeline.status('infer')?.addresses['grpc'] ?? '' };
 }
+
+/** Frames that a model has looked at, as sink says. */
+const inferredRecords = ({ records }: Pipeline): number =>
+  records.filter((record) => record.status === InferenceStatus.INFERENCE_STATUS_INFERRED).length;
 
 /** A picture as the network sees it, through the service's own preprocessing. */
 async function networkPicture(file: string, { input }: ModelManifest): Promise<Float32Array> {
@@ -93,7 +98,7 @@ describe('the open inference protocol of infer', () => {
     // The second picture of three is the first one upside down.
     const three = rawInput(manifest, Float32Array.from([...picture, ...picture.toReversed(), ...picture]));
     const bare = [await bareRun(modelFile, one), await bareRun(modelFile, three)];
-    const frames = (): number => Number(pipeline.stream('infer', 'gate')?.framesInferred ?? 0n);
+    const frames = (): number => inferredRecords(pipeline);
     await eventually(() => `frames are looked at\n${pipeline.output()}`, () => frames() > 0, { timeoutMs: 60_000 });
     const before = frames();
     let rounds = 0;
@@ -119,9 +124,8 @@ describe('the open inference protocol of infer', () => {
     });
     const client = kserveClient(address);
     const request = rawRequest(SSDLITE, [rawInput(manifest, await networkPicture(firstPicture(), manifest))]);
-    const frames = (): number => Number(pipeline.stream('infer', 'gate')?.framesInferred ?? 0n);
+    const frames = (): number => inferredRecords(pipeline);
     await eventually(() => `frames are looked at\n${pipeline.output()}`, () => frames() > 0, { timeoutMs: 60_000 });
-    const before = frames();
     const codes = { ok: 0, full: 0, other: [] as unknown[] };
     let isEnough = false;
     const askOn = async (): Promise<void> => {
@@ -138,9 +142,12 @@ describe('the open inference protocol of infer', () => {
     };
     // One that runs and four that wait, at any time, and three that come again and again.
     const clients = Array.from({ length: 8 }, askOn);
-    await eventually('some are sent away, and ten frames are looked at', () => codes.full > 0 && codes.ok >= 10 && frames() >= before + 10, {
-      timeoutMs: 60_000,
-    }).finally(() => (isEnough = true));
+    const proof = async (): Promise<void> => {
+      await eventually('some are sent away', () => codes.full > 0 && codes.ok >= 5, { timeoutMs: 60_000 });
+      const before = frames();
+      await eventually('frames are looked at meanwhile', () => frames() >= before + 20, { timeoutMs: 60_000 });
+    };
+    await proof().finally(() => (isEnough = true));
     await Promise.all(clients);
     expect(codes.other).toEqual([]);
   });

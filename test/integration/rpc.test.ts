@@ -112,9 +112,11 @@ describe('reflection', () => {
         'inference.GRPCInferenceService',
       ]),
     );
-    call.write({ fileContainingSymbol: 'framebus.detection.v1.DetectionRecord' });
-    const [file_] = (await once(call, 'data')) as [{ fileDescriptorResponse: { fileDescriptorProto: Buffer[] } }];
-    expect(file_.fileDescriptorResponse.fileDescriptorProto.length).toBeGreaterThan(0);
+    for (const symbol of ['framebus.detection.v1.DetectionRecord', 'inference.GRPCInferenceService', 'inference.ModelConfig']) {
+      call.write({ fileContainingSymbol: symbol });
+      const [file_] = (await once(call, 'data')) as [{ fileDescriptorResponse: { fileDescriptorProto: Buffer[] } | null }];
+      expect(file_.fileDescriptorResponse?.fileDescriptorProto.length, symbol).toBeGreaterThan(0);
+    }
     call.end();
   });
 });
