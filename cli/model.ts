@@ -47,11 +47,12 @@ Another model is a YAML file in the folder of models.directory; framebus's own a
 
 /** Adds `framebus model`. */
 export function registerModel(program: Command): void {
-  const model = program.command('model').description('List, fetch, inspect and try models; change those of running workers').addHelpText('after', EXAMPLES);
+  const model = program.command('model').description('List, fetch, inspect, try and build models; change those of running workers').addHelpText('after', EXAMPLES);
   registerList(model);
   registerFetch(model);
   registerInspect(model);
   registerTest(model);
+  registerBuild(model);
   registerServed(model);
   registerChanges(model);
 }
