@@ -67,13 +67,13 @@ export class StreamTracking {
 
   #seen(detection: Detection, trackId: bigint | null, seq: bigint): Detection {
     if (trackId === null) return detection;
-    const object = this.#objects.get(trackId) ?? { label: detection.label, attributes: new Map(), looked: new Map() };
+    const object: TrackedObject = this.#objects.get(trackId) ?? { label: detection.label, attributes: new Map(), looked: new Map() };
     this.#objects.set(trackId, object);
     for (const model of detection.lookedBy) {
       object.attributes.set(model, detection.attributes.filter((attribute) => attribute.model === model));
       object.looked.set(model, seq);
     }
-    const attributes = object === undefined ? [] : [...object.attributes.values()].flatMap((each) => each);
+    return { ...detection, trackId, attributes: [...object.attributes.values()].flat() };
   }
 
   #expected({ trackId, classId, confidence, ...box }: TrackedBox, frame: FrameDescriptor): Detection[] {
