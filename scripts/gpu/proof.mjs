@@ -48,7 +48,9 @@ class Proof {
       await this.#sameFrames(video);
       await this.#decodeRate(video);
     }
-    for (const video of [hevc, h264]) await this.#preprocessed(video);
+    await this.#preprocessed(hevc, 'cuda');
+    await this.#preprocessed(h264, 'cuda');
+    await this.#preprocessed(h264, 'cuda-ipc');
     await this.#preprocessFigures();
     await this.#latency(hevc);
     await this.#noWriting(h264);
@@ -156,11 +158,11 @@ class Proof {
     });
   }
 
-  async #preprocessed(video) {
-    await this.#check(`${video.name}: tensors that the GPU makes of NVDEC's frames are the CPU's, all variants`, async () => {
-      const { code, last } = await piped(this.#produce(video, 'cuda', 'lossless'), this.#consume('preprocess'));
+  async #preprocessed(video, memory) {
+    await this.#check(`${video.name}, ${memory}: tensors that the GPU makes of NVDEC's frames are the CPU's, all variants`, async () => {
+      const { code, last } = await piped(this.#produce(video, memory, 'lossless'), this.#consume('preprocess'));
       if (!last.startsWith('{')) return last;
-      this.#figures[video.name] = { ...this.#figures[video.name], preprocessed: JSON.parse(last) };
+      this.#figures[video.name] = { ...this.#figures[video.name], [`preprocessed_${memory}`]: JSON.parse(last) };
       return code === 0 || last;
     });
   }
