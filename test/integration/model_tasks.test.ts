@@ -4,12 +4,14 @@ import { describe, expect, it } from 'vitest';
 import { DataType } from '#proto/framebus/detection/v1/raw_tensor.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+import { classColor } from '../../services/sink/overlay.js';
 import { SAMPLE_CLIP } from '../helpers/data.js';
 import { eventually } from '../helpers/eventually.js';
 import { Pipeline } from '../helpers/pipeline.js';
 import { ROOT } from '../helpers/process.js';
 import { meanColour, SMALL_SIDE, writeSmallModel } from '../helpers/small_model.js';
-import { tempFolder } from '../helpers/temp.js';
+import { rgbFrames } from '../helpers/raw_video.js';
+import { tempFile, tempFolder } from '../helpers/temp.js';
 
 const SIDE = SMALL_SIDE;
 
@@ -84,6 +86,14 @@ describe('models of every task', () => {
       expect(runs.reduce((sum, length) => sum + length, 0)).toBeLessThanOrEqual(64 * 48);
     }
 
+    // Drawn, with their names in the corner, the last in the lower left, in the colours of their classes.
+    const blue = [classColor(2) >> 16, (classColor(2) >> 8) & 255, classColor(2) & 255];
+    const named = async (): Promise<boolean> => {
+      const corner = await lowerLeft(`${pipeline.address('http')}/streams/mask/snapshot.jpg`);
+      return corner.every((value, channel) => Math.abs(value - (blue[channel] ?? NaN)) < 25);
+    };
+    await eventually('the name of a mask in the picture', named, { timeoutMs: 60_000, everyMs: 200 });
+
     const lights = inferred(pipeline, 'own')?.detections ?? [];
     expect(lights.length).toBeGreaterThan(0);
     for (const { label, confidence, box } of lights) {
@@ -107,6 +117,15 @@ describe('models of every task', () => {
     expect((await ended(large)).stderr).toContain('model colours: decoder.max_bytes is 1048576, NATS takes messages of 1048576 bytes');
   });
 });
+
+/** Colour of the lower left corner of a picture; rejects while there is none. */
+async function lowerLeft(url: string): Promise<number[]> {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+  const file = tempFile('picture.jpg', new Uint8Array(await response.arrayBuffer()));
+  for await (const { data, width, height } of rgbFrames(file, 1)) return [...data.subarray((height - 2) * width * 3).subarray(3, 6)];
+  throw new Error(`${url}: no picture`);
+}
 
 /** infer, when it has given up. */
 async function ended(pipeline: Pipeline): Promise<ReturnType<Pipeline['start']>> {
