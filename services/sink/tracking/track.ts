@@ -29,7 +29,6 @@ export class Track {
   #id: bigint | null = null;
   #confidence: number;
   #detections = 1;
-  #hits = 1;
   #misses = 0;
   /** Index of its detection in the latest frame. */
   #detection: number | null;
@@ -56,9 +55,9 @@ export class Track {
     return this.#id;
   }
 
-  /** Detections in a row, the latest frame included. */
-  get hits(): number {
-    return this.#hits;
+  /** Number of its detections. */
+  get detections(): number {
+    return this.#detections;
   }
 
   /** Frames since its last detection. */
@@ -113,7 +112,6 @@ export class Track {
     this.#confidence = detection.confidence;
     this.#detection = index;
     this.#detections += 1;
-    this.#hits += 1;
     this.#misses = 0;
     if (this.#state === 'lost') this.#state = 'active';
   }
@@ -121,7 +119,6 @@ export class Track {
   /** It was looked for and not found. */
   miss(): void {
     this.#misses += 1;
-    this.#hits = 0;
     if (this.#state !== 'active') return;
     this.#state = 'lost';
     this.#filter.holdHeight();

@@ -58,7 +58,7 @@ export class Tracks {
     const { detections, timeNs } = this.#current();
     track.see(detections[index] as TrackerDetection, index, timeNs, via);
     this.#trackOf[index] = track;
-    if (track.state === 'tentative' && track.hits >= this.#confirmHits) track.confirm(this.#newId());
+    if (track.state === 'tentative' && track.detections >= this.#confirmHits) track.confirm(this.#newId());
   }
 
   /** Begins a track with a detection of the frame. What is there in the first frame is believed at once. */
