@@ -703,7 +703,8 @@ export interface Addon {
   createBusConsumer(options: BusConsumerOptions, listener: (event: BusConsumerEvent) => void): BusConsumer;
   /**
    * Writes leased frames (of any thread) into a batch tensor, frame i at i × 3 × height × width.
-   * The geometry of a part leads to pixels of the whole frame, too.
+   * The geometry of a part leads to pixels of the whole frame, too. Frames on a GPU are
+   * preprocessed there (see probeCudaPreprocess), and the tensor is copied to the host.
    * Runs on the calling thread: call it from a worker. Throws FRAME_RELEASED.
    */
   preprocess(frames: readonly PreprocessFrame[], spec: PreprocessSpec, tensor: Float32Array): PreprocessGeometry[];
