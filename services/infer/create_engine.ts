@@ -48,9 +48,19 @@ export async function createEngine(options: CreateEngineOptions): Promise<Create
   if (engine === 'onnxruntime') return { ...(await onnxruntime(options)), reason: null };
   if (engine === 'tensorrt') return { ...(await tensorrt(options)), reason: null };
   if (engine !== 'auto') return { ...plugin(options, engine, options.modelFile), reason: null };
+  return automatic(options);
+}
+
+/** TensorRT where it can run this model; if it cannot, for whatever reason, onnxruntime. */
+async function automatic(options: CreateEngineOptions): Promise<CreatedEngine> {
   const { plan, reason } = await planForAuto(options);
   if (plan === null) return { ...(await onnxruntime(options)), reason };
-  return { ...plugin(options, tensorrtLibrary(), plan.file), reason };
+  try {
+    return { ...(await fromPlan(options, plan)), reason };
+  } catch (error) {
+    const why = messageOf(toFramebusError(error));
+    return { ...(await onnxruntime(options)), reason: `onnxruntime: the TensorRT plan cannot be used: ${why}` };
+  }
 }
 
 /** Where TensorRT's plugin lies when it was built: beside the addon. */
@@ -75,8 +85,17 @@ function plugin({ manifest, threads, maxBatch }: CreateEngineOptions, library: s
 async function tensorrt(options: CreateEngineOptions): Promise<Loaded> {
   const platform = await tensorrtPlatform();
   const { plan, refused } = await findPlanFor(options, platform);
-  if (plan !== null) return plugin(options, tensorrtLibrary(), plan.file);
+  if (plan !== null) return fromPlan(options, plan);
   throw noPlan(options, platform, refused);
+}
+
+/** @throws ENGINE_…, also when the plan is not the one that was built */
+async function fromPlan(options: CreateEngineOptions, { file, sidecar }: EnginePlan): Promise<Loaded> {
+  const sha256 = await sha256Of(file);
+  if (sha256 !== sidecar.plan_sha256) {
+    throw new FramebusError('ENGINE_DAMAGED', `${file}: it has SHA-256 ${sha256}, and had ${sidecar.plan_sha256} when it was built`);
+  }
+  return plugin(options, tensorrtLibrary(), file);
 }
 
 function noPlan({ manifest, modelFile, maxBatch }: CreateEngineOptions, platform: EnginePlatform, refused: string[]): FramebusError {
