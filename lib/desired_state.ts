@@ -154,7 +154,7 @@ export class DesiredState {
     try {
       return await request(await this.#bucket()).catch(async (error: unknown) => {
         if (!isBucketGone(error)) throw error;
-        this.#opening = null;
+        this.#renew();
         return request(await this.#bucket());
       });
     } catch (error) {
@@ -181,10 +181,13 @@ export class DesiredState {
   async #followReconnects(): Promise<void> {
     for await (const { type } of this.#nats.status()) {
       if (this.#closed) return;
-      if (type !== Events.Reconnect) continue;
-      this.#opening = null;
-      for (const watch of this.#watches) watch.again();
+      if (type === Events.Reconnect) this.#renew();
     }
+  }
+
+  #renew(): void {
+    this.#opening = null;
+    for (const watch of this.#watches) watch.again();
   }
 
   /** Puts back what a lost bucket had. What another service has put there already is the same, or newer. */

@@ -26,7 +26,7 @@ export class StreamControl {
    * @param apply frames of a stream go by these settings from now on
    */
   constructor(context: ServiceContext, state: DesiredState, apply: (streamId: string, settings: LiveSettings) => void) {
-    const { config, log, nats } = context;
+    const { config, grpc, log, nats } = context;
     this.#context = context;
     this.#state = state;
     const workers = new WorkerModels(nowMs);
@@ -37,7 +37,7 @@ export class StreamControl {
       if (status.service === 'infer') this.#live.look();
     });
     this.#updates = new StreamUpdates({ state, streams: this.#live, modelsDirectory: config.models.directory, log });
-    this.#rpc = new RpcServer({ ...config.ingest.grpc, key: 'ingest.grpc' });
+    this.#rpc = new RpcServer(grpc);
     this.#rpc.add(StreamServiceService, streamService(this.#updates));
   }
 
@@ -55,7 +55,7 @@ export class StreamControl {
   async listen(): Promise<string> {
     const port = await this.#rpc.listen();
     this.#rpc.setServing(true);
-    return hostPort(this.#context.config.ingest.grpc.host, port);
+    return hostPort(this.#context.grpc.host, port);
   }
 
   /** Takes back what does not hold yet. */

@@ -207,6 +207,19 @@ describe('a server that goes', () => {
   });
 });
 
+test('a bucket that somebody removes is noticed, and filled again', async () => {
+  const { nats, state, text } = await side((await natsServer()).url);
+  await state.put(GATE, bytes('a'), 0);
+  const { told, initial } = heard(state);
+  await initial;
+  const manager = await nats.jetstreamManager();
+  await manager.streams.delete(`KV_${DESIRED_STATE_BUCKET}`);
+  await eventually('stored again', async () => (await state.get(GATE)).value !== null, { timeoutMs: 60_000 });
+  expect(text()).toContain('it is stored again');
+  const revision = await state.put(GATE, bytes('b'), null);
+  await eventually('the watch goes on', () => told.at(-1) === `stream.gate=b@${revision}`);
+});
+
 describe('a server without room', () => {
   /** With limits for JetStream that its command line does not have. */
   const limited = async (limits: string): Promise<NatsServer> => {
