@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import type * as Onnx from 'onnxruntime-node';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { decodeResult } from '../../lib/messages.js';
+import * as subjects from '../../lib/subjects.js';
 import { cacheDirectory } from '../../lib/config/locations.js';
 import { ensureModel } from '../../models/fetch.js';
 import { findManifest } from '../../models/find.js';
@@ -17,6 +19,7 @@ import { hasTestData, SAMPLE_CLIP, TEST_DATA } from '../helpers/data.js';
 import { dataModelFile, dataModels } from '../helpers/data_models.js';
 import { eventually } from '../helpers/eventually.js';
 import { ask, hasPythonGrpc, infer, kserveClient, rawRequest, runPythonClient, type RawInput } from '../helpers/kserve_client.js';
+import { natsClient } from '../helpers/nats.js';
 import { readNpy, writeNpy } from '../helpers/npy.js';
 import { readPhoto } from '../helpers/photo.js';
 import { Pipeline, type PipelineOptions } from '../helpers/pipeline.js';
@@ -26,16 +29,30 @@ const PHOTO = path.join(TEST_DATA, 'images/cartucho-map/input/images-optional/20
 const SSDLITE = 'ssdlite-mobilenet-v2';
 const YOLOX = 'yolox-nano-416';
 
-/** sink, infer and ingest at work, and the address of infer's gRPC. */
-async function start(options: PipelineOptions): Promise<{ pipeline: Pipeline; address: string }> {
-  const pipeline = await Pipeline.create(options);
-  await pipeline.runAll();
-  return { pipeline, address: pipeline.status('infer')?.addresses['grpc'] ?? '' };
+interface Started {
+  pipeline: Pipeline;
+  /** Of infer's gRPC. */
+  address: string;
+  /** Frames that infer has looked at. */
+  frames: () => number;
 }
 
-/** Frames that a model has looked at, as sink says. */
-const inferredRecords = ({ records }: Pipeline): number =>
-  records.filter((record) => record.status === InferenceStatus.INFERENCE_STATUS_INFERRED).length;
+/** infer and ingest at work: frames are looked at. */
+async function start(options: PipelineOptions): Promise<Started> {
+  const pipeline = await Pipeline.create(options);
+  let count = 0;
+  const results = await natsClient(pipeline.nats.url, 'results');
+  results.subscribe(subjects.ALL_RESULTS, {
+    callback: (_error, message) => {
+      if (decodeResult(message.data).status === InferenceStatus.INFERENCE_STATUS_INFERRED) count++;
+    },
+  });
+  await results.flush();
+  await pipeline.run('infer');
+  await pipeline.run('ingest');
+  await eventually(() => `frames are looked at\n${pipeline.output()}`, () => count > 0, { timeoutMs: 60_000 });
+  return { pipeline, address: pipeline.status('infer')?.addresses['grpc'] ?? '', frames: () => count };
+}
 
 /** A picture as the network sees it, through the service's own preprocessing. */
 async function networkPicture(file: string, { input }: ModelManifest): Promise<Float32Array> {
@@ -85,7 +102,7 @@ describe('the open inference protocol of infer', () => {
   it('answers with the bits of onnxruntime, for one picture and for more, while video flows through the same model', async () => {
     const manifest = findManifest(SSDLITE);
     const modelFile = await ensureModel(SSDLITE, { cacheDirectory: cacheDirectory(null, '.', process.env) });
-    const { pipeline, address } = await start({
+    const { pipeline, address, frames } = await start({
       streams: { gate: { source: SAMPLE_CLIP, loop: true } },
       infer: { executors: 1, batch: { size: 4, max_age: '5ms' } },
     });
@@ -98,8 +115,6 @@ describe('the open inference protocol of infer', () => {
     // The second picture of three is the first one upside down.
     const three = rawInput(manifest, Float32Array.from([...picture, ...picture.toReversed(), ...picture]));
     const bare = [await bareRun(modelFile, one), await bareRun(modelFile, three)];
-    const frames = (): number => inferredRecords(pipeline);
-    await eventually(() => `frames are looked at\n${pipeline.output()}`, () => frames() > 0, { timeoutMs: 60_000 });
     const before = frames();
     let rounds = 0;
     // Requests one after the other until frames have had their turn beside them.
@@ -118,14 +133,12 @@ describe('the open inference protocol of infer', () => {
 
   it('sends requests away when too many wait, and frames go on', async () => {
     const manifest = findManifest(SSDLITE);
-    const { pipeline, address } = await start({
+    const { address, frames } = await start({
       streams: { gate: { source: SAMPLE_CLIP, loop: true } },
       infer: { executors: 1 },
     });
     const client = kserveClient(address);
     const request = rawRequest(SSDLITE, [rawInput(manifest, await networkPicture(firstPicture(), manifest))]);
-    const frames = (): number => inferredRecords(pipeline);
-    await eventually(() => `frames are looked at\n${pipeline.output()}`, () => frames() > 0, { timeoutMs: 60_000 });
     const codes = { ok: 0, full: 0, other: [] as unknown[] };
     let isEnough = false;
     const askOn = async (): Promise<void> => {
