@@ -1,5 +1,5 @@
-import { FramebusError } from '../../lib/errors.js';
 import type { ModelManifest } from '../../models/manifest.js';
+import { checkStreamLabels } from '../../models/stream_labels.js';
 
 /** What a stream wants to be told of. */
 export interface DetectionFilter {
@@ -20,23 +20,11 @@ export interface DetectionFilter {
  * @throws CONFIG_INVALID for a label that the model does not know
  */
 export function classThresholds(manifest: ModelManifest, stream: string, filter: DetectionFilter): Float64Array {
-  refuseUnknown(manifest, `streams.${stream}.labels`, filter.labels);
-  refuseUnknown(manifest, `streams.${stream}.thresholds`, Object.keys(filter.thresholds));
+  checkStreamLabels(manifest, `streams.${stream}`, filter, 'CONFIG_INVALID');
   const thresholds = new Float64Array(manifest.classes).fill(Number.POSITIVE_INFINITY);
   for (const [channel, label] of manifest.labels) {
     if (filter.labels.length > 0 && !filter.labels.includes(label)) continue;
     thresholds[channel] = filter.thresholds[label] ?? filter.minConfidence ?? manifest.thresholds.classes[label] ?? manifest.thresholds.default;
   }
   return thresholds;
-}
-
-function refuseUnknown(manifest: ModelManifest, key: string, labels: readonly string[]): void {
-  const known = new Set(manifest.labels.values());
-  const unknown = labels.filter((label) => !known.has(label));
-  if (unknown.length === 0) return;
-  throw new FramebusError(
-    'CONFIG_INVALID',
-    `${key}: ${unknown.map((label) => `"${label}"`).join(', ')}: model ${manifest.name} has no such label`,
-    { remedy: `Use some of: ${[...known].join(', ')}.` },
-  );
 }
