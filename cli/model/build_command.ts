@@ -68,7 +68,10 @@ async function build(name: string, options: BuildOptions): Promise<void> {
     }
   });
   const seconds = Math.round((performance.now() - startedAtMs) / 1000);
-  if (options.json === true) return print(JSON.stringify({ model: manifest.name, plan: file, seconds, ...sidecar }, null, 2));
+  if (options.json === true) {
+    print(JSON.stringify({ model: manifest.name, plan: file, seconds, ...sidecar }, null, 2));
+    return;
+  }
   const { tensorrt, gpu, compute_capability: capability, precision, min_batch: least, max_batch: most } = sidecar;
   const batches = least === most ? `batch ${most}` : `batches of ${least} to ${most}`;
   print(`${manifest.name}: ${file} (${bytesText(sidecar.plan_bytes)}, ${seconds} s)`);

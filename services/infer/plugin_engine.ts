@@ -6,7 +6,7 @@ import type { Preprocess } from './detector.js';
 import type { Engine } from './engine.js';
 import { InputTensor, TENSOR_ARRAYS } from './input_tensor.js';
 import { batchSizes, checkInputs, extraTensor, pictureShape, pictureSize } from './model_inputs.js';
-import type { OutputTensors, TensorData } from './output_tensor.js';
+import type { OutputTensors } from './output_tensor.js';
 import type { InputTensorData, TensorInfo } from './tensor_inference.js';
 
 export interface PluginEngineOptions {
@@ -77,21 +77,25 @@ export class PluginEngine implements Engine {
   readonly preprocess: Preprocess = (frames, spec) =>
     this.#floats === null ? this.#native.preprocess(frames, spec) : preprocess(frames, spec, this.#floats);
 
-  async run(batch: number): Promise<OutputTensors> {
+  run(batch: number): Promise<OutputTensors> {
+    return promised(() => this.#run(batch));
+  }
+
+  runTensors(inputs: ReadonlyMap<string, InputTensorData>): Promise<OutputTensors> {
+    return promised(() => named(this.#native.runTensors([...inputs].map(([name, input]) => toTensor(name, input)))));
+  }
+
+  /** The outputs of the last run have length 0 afterwards. */
+  close(): Promise<void> {
+    return promised(() => this.#native.close());
+  }
+
+  #run(batch: number): OutputTensors {
     const size = this.#manifest.batch === 'dynamic' ? batch : this.#manifest.batch;
     const others = this.#others.get(size);
     if (others === undefined) throw new RangeError(`model ${this.#manifest.name}: a batch of ${batch} was not prepared`);
     if (this.#input === null) return named(this.#native.run(size, others));
     return named(this.#native.runTensors([this.#picture(this.#input, size), ...others]));
-  }
-
-  async runTensors(inputs: ReadonlyMap<string, InputTensorData>): Promise<OutputTensors> {
-    return named(this.#native.runTensors([...inputs].map(([name, input]) => toTensor(name, input))));
-  }
-
-  /** The outputs of the last run have length 0 afterwards. */
-  async close(): Promise<void> {
-    this.#native.close();
   }
 
   #picture(input: InputTensor, size: number): EngineTensor {
@@ -115,8 +119,11 @@ function toTensor(name: string, { type, dims, bytes }: InputTensorData): EngineT
   if (bytes.byteLength % TypedArray.BYTES_PER_ELEMENT !== 0) {
     throw new FramebusError('ENGINE_FAILED', `input "${name}": ${bytes.byteLength} bytes are no whole ${type} numbers`);
   }
-  return { name, type, dims, data: new TypedArray(bytes.slice().buffer as never) as TensorData };
+  return { name, type, dims, data: new TypedArray(bytes.slice().buffer as never) };
 }
+
+/** What the calling thread does at once, as a promise. */
+const promised = <T>(work: () => T): Promise<T> => new Promise((resolve) => resolve(work()));
 
 const named = (tensors: readonly EngineTensor[]): OutputTensors =>
   Object.fromEntries(tensors.map(({ name, type, data, dims }) => [name, { type, data, dims }]));
