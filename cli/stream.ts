@@ -32,7 +32,10 @@ Examples:
 
 /** Adds `framebus stream ls|show|set|reset`. */
 export function registerStream(program: Command): void {
-  const stream = program.command('stream').description('Show and change streams while they run');
+  const stream = program
+    .command('stream')
+    .description('Show and change streams while they run')
+    .addHelpText('after', '\nExamples:\n  framebus stream ls\n  framebus stream set gate --interval 2\n  framebus stream reset gate');
   asking(stream.command('ls').description('The settings of all streams'))
     .addHelpText('after', '\nExamples:\n  framebus stream ls\n  framebus stream ls --json | jq .[].settings.model')
     .action(async (options: AskOptions) => {
@@ -40,13 +43,13 @@ export function registerStream(program: Command): void {
       print(options.json === true ? toText(streams.map(streamJson)) : streamTable(streams));
     });
   asking(stream.command('show').description('The settings of one stream').argument('<stream>', 'name of the stream'))
-    .addHelpText('after', '\nExample:\n  framebus stream show gate')
+    .addHelpText('after', '\nExamples:\n  framebus stream show gate')
     .action(async (streamId: string, options: AskOptions) => {
       printStream(await getStream(addressOf(options), streamId), options);
     });
   registerSet(stream);
   asking(stream.command('reset').description('Take back what was changed: the configuration counts again').argument('<stream>', 'name of the stream'))
-    .addHelpText('after', '\nExample:\n  framebus stream reset gate')
+    .addHelpText('after', '\nExamples:\n  framebus stream reset gate')
     .action(async (streamId: string, options: AskOptions) => {
       printStream(await patiently(resetStream(addressOf(options), streamId), streamId), options);
     });

@@ -272,7 +272,7 @@ describe('usage', () => {
     const list = /^Commands:\n([^]*?)\n\n/m.exec(out)?.[1] ?? '';
     const commands = [...list.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name ?? '');
     expect(commands).toEqual(
-      expect.arrayContaining(['up', 'ingest', 'infer', 'sink', 'validate', 'doctor', 'status', 'bus', 'watch', 'snapshot', 'model']),
+      expect.arrayContaining(['up', 'ingest', 'infer', 'sink', 'validate', 'doctor', 'status', 'bus', 'watch', 'snapshot', 'stream', 'model']),
     );
     const helps = await Promise.all(
       commands.filter((name) => !['version', 'help', 'demo'].includes(name)).map((name) => output([name, '--help'])),
