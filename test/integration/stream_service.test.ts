@@ -206,6 +206,20 @@ describe('settings of streams', () => {
     expect(await rig.client.update('gate', { interval: 7 }, ['interval'], now.revision)).toMatchObject({ settings: { interval: 7 } });
   });
 
+  test('of changes that are made at once all hold', async () => {
+    const rig = await Rig.start();
+    const regions = [0, 0.1, 0.2, 0.3].map((x) => ({ x, y: 0, width: 0.5, height: 1 }));
+    const answers = await Promise.all([
+      ...regions.map((region) => rig.client.update('gate', { region })),
+      rig.client.update('gate', { interval: 3 }),
+      rig.client.update('gate', { minConfidence: 0.5 }),
+    ]);
+    const last = answers.toSorted((a, b) => Number(b.revision - a.revision))[0];
+    expect(await rig.client.get('gate')).toEqual(last);
+    expect(new Set(last?.changed)).toEqual(new Set(['interval', 'min_confidence', 'region']));
+    expect(regions).toContainEqual(last?.settings?.region);
+  });
+
   test('survive a NATS server that loses all that it has', async () => {
     const rig = await Rig.start();
     await rig.client.update('gate', { interval: 3 });
@@ -308,6 +322,22 @@ describe('another model', () => {
     await eventually('it is wanted again', async () => (await rig.state.get(subjects.desiredStream('gate'))).revision > after.revision);
     second([ready(SSD), ready(YOLOX)]);
     expect(await again).toMatchObject({ settings: { model: YOLOX, labels: [] } });
+  });
+
+  test('that is waited for when ingest ends is taken back', async () => {
+    const rig = await Rig.start();
+    rig.worker('infer-0')([ready(SSD)]);
+    const before = await rig.client.update('gate', { interval: 1 });
+    const change = failure(rig.client.update('gate', { model: YOLOX }));
+    await eventually('it is wanted', async () => (await rig.state.get(subjects.desiredStream('gate'))).revision > before.revision);
+    const ending = rig.pipeline.process('ingest-0');
+    ending.kill('SIGTERM');
+    const error = await change;
+    expect([error.code, error.framebus]).toEqual([grpc.UNAVAILABLE, 'SHUTTING_DOWN']);
+    expect(await ending.exitCode()).toBe(0);
+    await rig.run();
+    expect(await rig.client.get('gate')).toMatchObject({ settings: before.settings, changed: ['interval'] });
+    expect((await rig.state.get(subjects.desiredStream('gate'))).revision).toBe(Number(before.revision) + 2);
   });
 
   test('none, and one again: lossless frames are lost neither way', async () => {
