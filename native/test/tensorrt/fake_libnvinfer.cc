@@ -269,7 +269,7 @@ class ContextImpl : public apiv::StubExecutionContext, Counted {
       complain("reallocateOutput returned null: out of memory");
       return false;
     }
-    std::memcpy(memory, rows.data(), bytes);
+    if (bytes > 0) std::memcpy(memory, rows.data(), bytes);
     if (!fails("notifyShape")) {
       allocator->notifyShape(name, dims_of({static_cast<int64_t>(rows.size() / 2), 2}));
     }
