@@ -39,7 +39,7 @@ export interface LiveDispatch {
 export interface DispatcherOptions extends LiveDispatch {
   /** latest: a newer frame displaces one that no worker took. lossless: it waits. */
   mode: 'latest' | 'lossless';
-  /** Frames of this stream that workers may hold at once. */
+  /** Frames of this stream that workers may hold at once; those held for longer than the TTL do not count (latest). */
   inFlight: number;
   /** How long a frame waits for a worker, and then for the sink (latest). */
   deliveryTtlMs: number;
@@ -232,7 +232,8 @@ export class Dispatcher {
     }
     this.#waiting = [];
     this.#taken = this.#taken.filter((p) => this.#isOut(p));
-    if (this.#taken.length >= this.#options.inFlight) {
+    // What a worker keeps for long, it was stopped with: that must not cost the stream the other workers.
+    if (this.#taken.filter((p) => !this.#expired(p)).length >= this.#options.inFlight) {
       this.#handOn(frame, InferenceStatus.INFERENCE_STATUS_OVERLOADED, '');
       return;
     }

@@ -118,6 +118,25 @@ describe('Dispatcher', () => {
     expect(sent).toEqual([0, 1, 3]);
   });
 
+  it('does not let a worker that was stopped with frames keep the stream from the others', () => {
+    const dispatcher = make();
+    for (const seq of [0, 1]) {
+      dispatcher.dispatch(frame(seq));
+      pool.set(seq, 'infer', 'held');
+    }
+    nowMs += 1000;
+    dispatcher.dispatch(frame(2));
+    expect([sent, handedOn]).toEqual([[0, 1], [[2, 'OVERLOADED']]]);
+    nowMs += 1;
+    dispatcher.dispatch(frame(3));
+    expect(sent).toEqual([0, 1, 3]);
+    // They are still its frames, and come back when it is fenced.
+    for (const seq of [0, 1]) pool.set(seq, 'infer', 'none');
+    dispatcher.lost([['e', 0, 1n], ['e', 1, 1n]]);
+    expect(handedOn).toContainEqual([0, 'WORKER_LOST']);
+    expect(handedOn).toContainEqual([1, 'WORKER_LOST']);
+  });
+
   it('counts the interval per stream', () => {
     const dispatcher = make({ interval: 2 });
     for (let seq = 0; seq < 6; seq++) {
