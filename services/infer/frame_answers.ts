@@ -96,7 +96,6 @@ export class FrameAnswers {
     await this.#parts.publisher.flushed();
     for (const leased of leaving) {
       leased.lease.release();
-      leased.message?.ack();
       this.#open.delete(leased);
       this.#parts.metrics.letGo(leased.streamId);
     }

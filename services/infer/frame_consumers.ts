@@ -5,10 +5,10 @@ import * as subjects from '../../lib/subjects.js';
 import { FrameConsumer, type FrameConsumerOptions } from './frame_consumer.js';
 import type { PulledMessage } from './pulled_message.js';
 
-/** Frames of a dead worker come to another one after this. */
+/** A frame that was sent to a worker and not leased, because that is stopped or dead, goes to another one after this. */
 const ACK_WAIT_MS = 1_000;
-/** Longer than any batch takes: a lossless frame is acknowledged when its result is out. */
-const LOSSLESS_ACK_WAIT_MS = 30_000;
+/** The same; those after it wait for it, but must not be looked at twice because an attach takes long. */
+const LOSSLESS_ACK_WAIT_MS = 3_000;
 
 /** The consumers of a served model: one for each mode that streams have. */
 export function frameConsumers(

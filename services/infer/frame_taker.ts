@@ -45,7 +45,7 @@ export class FrameTaker {
     this.#gpuFrames = new GpuFrames(log);
   }
 
-  /** @param lossless acknowledge only when the result is out */
+  /** @param lossless of a stream whose frames may wait, and fill batches by themselves */
   take(message: Message, lossless: boolean, receiver: FrameReceiver): void {
     const frame = this.#read(message);
     if (frame === null) return message.ack();
@@ -100,10 +100,11 @@ export class FrameTaker {
       counters.frameIn();
       counters.setSize(lease.format.width, lease.format.height);
       this.#gpuFrames.see(lease.memory);
-      if (!lossless) message.ack();
+      // From here on ingest sees in the lane whose it is: if that worker dies, it gives the frame anew.
+      message.ack();
       const leasedNs = process.hrtime.bigint();
       const deadlineMs = lossless ? Number.POSITIVE_INFINITY : this.#deadlineMs();
-      receiver.add({ streamId: frame.streamId, oneABatch: !lossless, deadlineMs, frame, lease, leasedNs, message: lossless ? message : null });
+      receiver.add({ streamId: frame.streamId, oneABatch: !lossless, deadlineMs, frame, lease, leasedNs });
       return;
     }
     receiver.pump();

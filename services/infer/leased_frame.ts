@@ -1,7 +1,6 @@
 import type { FrameLease } from '../../native/contract.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import type { Batchable } from './batcher.js';
-import type { PulledMessage } from './pulled_message.js';
 
 /** A frame that this worker has leased and will answer for. */
 export interface LeasedFrame extends Batchable {
@@ -9,6 +8,4 @@ export interface LeasedFrame extends Batchable {
   lease: FrameLease;
   /** CLOCK_MONOTONIC of the lease, in nanoseconds. */
   leasedNs: bigint;
-  /** Acknowledged once the result is out; null when it was acknowledged on receipt. */
-  message: Pick<PulledMessage, 'ack'> | null;
 }

@@ -131,7 +131,7 @@ function leased(seq: number, streamId = `s${seq}`, valid = true, deadlineMs = Nu
     release: () => void done.push('released'),
   };
   const frame = FrameDescriptor.fromPartial({ streamId, seq: BigInt(seq) });
-  return { streamId, oneABatch: true, deadlineMs, frame, lease, leasedNs: 0n, message: { ack: () => void done.push('acknowledged') }, done };
+  return { streamId, oneABatch: true, deadlineMs, frame, lease, leasedNs: 0n, done };
 }
 
 /** One sample of the metrics; 0 when there is none. */
@@ -190,7 +190,7 @@ describe('ModelRunner', () => {
     await executor.finish();
     expect([published.length, frame.done]).toEqual([1, []]);
     leave();
-    await vi.waitFor(() => expect(frame.done).toEqual(['released', 'acknowledged']));
+    await vi.waitFor(() => expect(frame.done).toEqual(['released']));
   });
 
   it('asks for as many frames as can be started, and for none while its executor is busy', async () => {
@@ -290,7 +290,7 @@ describe('ModelRunner', () => {
     add(second);
     await executor.finish();
     expect(published).toEqual(['inferred 1 1 of 1']);
-    expect(first.done).toEqual(['released', 'acknowledged']);
+    expect(first.done).toEqual(['released']);
     expect([executor.batches, second.done]).toEqual([[[1], [2]], []]);
   });
 
@@ -299,7 +299,7 @@ describe('ModelRunner', () => {
     const frame = leased(1, 's', false);
     add(frame);
     await executor.finish();
-    expect([published, frame.done]).toEqual([['revoked 1'], ['released', 'acknowledged']]);
+    expect([published, frame.done]).toEqual([['revoked 1'], ['released']]);
   });
 
   it('answers for a batch that failed, with the reason, and goes on', async () => {
@@ -307,7 +307,7 @@ describe('ModelRunner', () => {
     const frame = leased(1);
     add(frame);
     await executor.finish(new FramebusError('ENGINE_FAILED', 'the executor died'));
-    expect([published, frame.done]).toEqual([['failed 1 the executor died'], ['released', 'acknowledged']]);
+    expect([published, frame.done]).toEqual([['failed 1 the executor died'], ['released']]);
     add(leased(2));
     await executor.finish();
     expect(published.at(-1)).toBe('inferred 2 2 of 1');
@@ -338,7 +338,7 @@ describe('ModelRunner', () => {
     add(late);
     expect(published).toEqual(['failed 3 the service is stopping']);
     await executor.finish();
-    expect(late.done).toEqual(['released', 'acknowledged']);
+    expect(late.done).toEqual(['released']);
     expect(executor.batches).toEqual([[1], [2]]);
     await executor.finish();
     await closing;
@@ -405,7 +405,7 @@ describe('a ModelRunner whose frames have a deadline', () => {
     const [late, early] = [leased(2, 'a', true, performance.now() + 340), leased(3, 'b', true, performance.now() + 900)];
     add(late);
     add(early);
-    await vi.waitFor(() => expect(late.done).toEqual(['released', 'acknowledged']));
+    await vi.waitFor(() => expect(late.done).toEqual(['released']));
     expect(published).toEqual([expect.stringMatching(REASON)]);
     await executor.finish();
     expect(executor.batches).toEqual([[1], [3]]);
@@ -420,7 +420,7 @@ describe('a ModelRunner whose frames have a deadline', () => {
     add(frame);
     expect(published).toEqual([]);
     await vi.waitFor(() => expect(published).toEqual([expect.stringMatching(REASON)]));
-    expect([frame.done.length, executor.batches]).toEqual([2, [[1]]]);
+    expect([frame.done.length, executor.batches]).toEqual([1, [[1]]]);
   });
 
   it('tries a model that seems too slow for any lease', async () => {
@@ -437,7 +437,7 @@ describe('a ModelRunner whose frames have a deadline', () => {
     add(leased(1));
     const frame = leased(2, 'a', false, performance.now());
     add(frame);
-    await vi.waitFor(() => expect(frame.done).toEqual(['released', 'acknowledged']));
+    await vi.waitFor(() => expect(frame.done).toEqual(['released']));
     expect(published).toEqual(['revoked 2']);
   });
 });
