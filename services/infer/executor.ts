@@ -223,8 +223,9 @@ export class Executor {
     this.#uncertaintyMs += NEWEST * (Math.abs(tookMs - expected) - this.#uncertaintyMs);
   }
 
+  /** Tensors count as if they were done: frames are asked for while they run, or they would miss the turn that is theirs. */
   #expectedMs({ size }: Running): number {
-    return (size === null ? this.#batchMs.values().next().value : this.#batchMs.get(size)) ?? 0;
+    return size === null ? 0 : (this.#batchMs.get(size) ?? 0);
   }
 
   #onDeath(error: FramebusError): void {

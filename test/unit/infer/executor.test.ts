@@ -65,6 +65,16 @@ describe('Executor', () => {
     await again;
   });
 
+  it("counts as soon idle while it runs a client's tensors, so that frames are asked for", async () => {
+    const { executor } = create();
+    await executor.load();
+    const input = { type: 'float32' as const, dims: [1], bytes: new Uint8Array(4) };
+    const tensors = executor.runTensors(new Map([['x', input]]));
+    expect([executor.state, executor.remainingMs(), executor.takesNext]).toEqual(['busy', 0, true]);
+    expect(await tensors).toEqual([{ name: 'x', ...input }]);
+    expect(executor.state).toBe('idle');
+  });
+
   it('lets a batch fail alone', async () => {
     const { executor } = create();
     await executor.load();
