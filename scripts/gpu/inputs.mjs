@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 
 /** Targets of native/CMakeLists.txt. */
-export const GPU_PROGRAMS = ['gpu_proof', 'cuda_memory_test', 'cuda_source_test', 'cuda_preprocess_test'];
+export const GPU_PROGRAMS = ['gpu_proof', 'cuda_memory_test', 'cuda_source_test', 'cuda_preprocess_test', 'cuda_preprocess_parts_test'];
 
 /**
  * A video and how GStreamer alone decodes it by NVDEC.
