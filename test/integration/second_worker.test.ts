@@ -22,15 +22,16 @@ interface Fixture {
   /** Types `framebus infer -c framebus.yaml`, and what else is given. */
   infer: (...args: string[]) => TestProcess;
   httpPort: number;
+  grpcPort: number;
   /** HTTP address of an instance that runs. */
   running: (instance: string, process: TestProcess) => Promise<string>;
 }
 
 /** One configuration with fixed ports, for everybody. */
 async function create(): Promise<Fixture> {
-  const httpPort = await freePort();
+  const [httpPort, grpcPort] = [await freePort(), await freePort()];
   const pipeline = await Pipeline.create({
-    infer: { http: { port: httpPort }, threads: 1 },
+    infer: { http: { port: httpPort }, grpc: { port: grpcPort }, threads: 1 },
     streams: { gate: { source: SAMPLE_CLIP, loop: true }, file: { source: SAMPLE_CLIP, mode: 'lossless', pace: 'fast' } },
   });
   const infer = (...args: string[]): TestProcess => runNode(['cli/framebus.mjs', 'infer', '-c', pipeline.config, ...args]);
@@ -43,12 +44,12 @@ async function create(): Promise<Fixture> {
       },
       { timeoutMs: 60_000 },
     );
-  return { pipeline, infer, httpPort, running };
+  return { pipeline, infer, httpPort, grpcPort, running };
 }
 
 describe('framebus infer, typed twice with one configuration', () => {
   it('gives two workers: the second takes a name and ports that are free, and says so', async () => {
-    const { pipeline, infer, httpPort, running } = await create();
+    const { pipeline, infer, httpPort, grpcPort, running } = await create();
     const first = infer();
     expect(await running('infer-0', first)).toBe(`http://127.0.0.1:${httpPort}`);
     const second = infer();
@@ -56,6 +57,9 @@ describe('framebus infer, typed twice with one configuration', () => {
     expect(address).not.toBe(`http://127.0.0.1:${httpPort}`);
     expect(second.stderr).toContain('another instance is called infer-0; this one is infer-0-2');
     expect(second.stderr).toMatch(new RegExp(`infer\\.http\\.port ${httpPort} is in use; listening on \\d+ instead`));
+    expect(second.stderr).toMatch(new RegExp(`infer\\.grpc\\.port ${grpcPort} is in use; listening on \\d+ instead`));
+    const rpc = ['infer-0', 'infer-0-2'].map((name) => pipeline.status('infer', name)?.addresses['grpc']);
+    expect([rpc[0], new Set(rpc).size]).toEqual([`127.0.0.1:${grpcPort}`, 2]);
     expect((await fetch(`${address}/readyz`)).status).toBe(200);
     expect(await (await fetch(`${address}/metrics`)).text()).toContain('instance="infer-0-2"');
     expect((await fetch(`http://127.0.0.1:${httpPort}/readyz`)).status).toBe(200);
@@ -90,7 +94,7 @@ describe('framebus infer, typed twice with one configuration', () => {
   });
 
   it('insists on what the command line says', async () => {
-    const { infer, httpPort, running } = await create();
+    const { infer, httpPort, grpcPort, running } = await create();
     const first = infer();
     await running('infer-0', first);
     const named = infer('--name', 'infer-0');
@@ -100,6 +104,9 @@ describe('framebus infer, typed twice with one configuration', () => {
     const ported = infer('--http-port', String(httpPort));
     expect(await ported.exitCode()).toBe(69);
     expect(ported.stderr).toContain(`infer.http.port: 127.0.0.1:${httpPort} is in use by another program`);
+    const rpc = infer('--grpc-port', String(grpcPort));
+    expect(await rpc.exitCode()).toBe(69);
+    expect(rpc.stderr).toContain(`infer.grpc.port: 127.0.0.1:${grpcPort} is in use by another program`);
     const odd = infer('--grpc-port', '70000');
     expect(await odd.exitCode()).toBe(64);
     expect(odd.stderr).toContain('--grpc-port 70000: must be a number from 0 to 65535');
