@@ -1,9 +1,11 @@
 import { Metadata, type handleUnaryCall, type ServerUnaryCall, type ServerWritableStream } from '@grpc/grpc-js';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { FramebusError } from '../../lib/errors.js';
 import { toGrpcError } from '../../lib/rpc.js';
 import { NAME } from '../../lib/subjects.js';
 import type { ModelServiceServer, WatchRequest, WatchResponse } from '#proto/framebus/model/v1/model_service.js';
+import type { ServedModel } from '#proto/framebus/model/v1/served_model.js';
 import type { DesiredModels } from './desired_models.js';
 import type { ModelRegistry } from './model_registry.js';
 
@@ -71,10 +73,14 @@ export class ModelServiceImpl {
     const { registry } = this.#parts;
     let isDue = true;
     let isFull = false;
+    let told: readonly ServedModel[] | null = null;
     const send = (): void => {
       if (!isDue || isFull || !this.#watches.has(call)) return;
       isDue = false;
-      isFull = !call.write({ models: registry.statuses() });
+      const models = registry.statuses();
+      if (isDeepStrictEqual(models, told)) return;
+      told = models;
+      isFull = !call.write({ models });
     };
     const forget = registry.onChange(() => {
       if (!isDue) setImmediate(send);

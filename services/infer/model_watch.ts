@@ -3,11 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../lib/errors.js';
 import type { Log } from '../../lib/log.js';
 import { findManifest } from '../../models/find.js';
+import { ModelState } from '#proto/framebus/model/v1/served_model.js';
 import { contentOf, filesOf, stampOf } from './model_files.js';
 import type { ServedModel } from './served_model.js';
 
 /** A served model, as far as its files go. */
-export type WatchedModel = Pick<ServedModel, 'name' | 'manifest' | 'files' | 'generations' | 'swap'>;
+export type WatchedModel = Pick<ServedModel, 'name' | 'manifest' | 'files' | 'generations' | 'state' | 'swap'>;
 
 export interface ModelWatchOptions {
   models: () => readonly WatchedModel[];
@@ -72,7 +73,9 @@ export class ModelWatch {
   }
 
   async #look(model: WatchedModel): Promise<void> {
-    const seen = await this.#seenOf(model);
+    // What is being loaded is read at this moment.
+    if (model.files === null && model.state !== ModelState.MODEL_STATE_FAILED) return;
+    const seen = this.#seenOf(model);
     const stamp = await stampOf(seen.files);
     if (stamp === seen.stamp) return;
     const content = await contentOf(seen.files);
@@ -81,6 +84,8 @@ export class ModelWatch {
       // Still being written: the next look will see it again.
       if ((await contentOf(seen.files)) !== content) return;
     }
+    // Another one has been loaded meanwhile, of files of its own.
+    if (model.generations !== seen.generations) return;
     seen.stamp = stamp;
     if (content === seen.content) return;
     seen.content = content;
@@ -90,13 +95,13 @@ export class ModelWatch {
   }
 
   /** A new generation has files of its own. */
-  async #seenOf(model: WatchedModel): Promise<Seen> {
+  #seenOf(model: WatchedModel): Seen {
     const { generations } = model;
     const known = this.#seen.get(model);
     const files = model.files?.files ?? this.#filesToCome(model.manifest);
     if (known?.generations === generations) return Object.assign(known, { files });
-    const content = model.files?.content ?? (await contentOf(files));
-    const seen = { generations, files, content, stamp: '' };
+    // What could not be loaded is tried once more: it may have been mended before we looked.
+    const seen = { generations, files, content: model.files?.content ?? '', stamp: '' };
     this.#seen.set(model, seen);
     return seen;
   }
