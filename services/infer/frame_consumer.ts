@@ -73,6 +73,8 @@ export class FrameConsumer {
   /** So many of them may be kept. */
   #granted = 0;
   #look: Look | null = null;
+  /** Frames that were put back the last time; nats-server 2.9 does not always count them as pending. */
+  #passedOver = 0;
   #subscriptions: Subscription[] = [];
   #serial = 0;
   #wanted = 0;
@@ -161,7 +163,7 @@ export class FrameConsumer {
     this.#gathered.push(frame);
     this.#granted += 1;
     if (this.#look !== null) return;
-    const others = this.#pending - this.#asked();
+    const others = Math.max(this.#pending - this.#asked(), this.#passedOver);
     if (this.#options.stream !== FRAME_STREAM || others <= 0) this.#handOn();
     else this.#lookAt(Math.min(MOST_OTHERS, others));
   }
@@ -212,6 +214,7 @@ export class FrameConsumer {
     const inTurn = this.#turns.inTurn(this.#gathered, ({ streamId }) => streamId);
     const others = inTurn.splice(this.#granted);
     this.#gathered = [];
+    this.#passedOver = others.length;
     for (const frame of others) this.#putBack(frame);
     for (const frame of inTurn) {
       this.#turns.served(frame.streamId);
