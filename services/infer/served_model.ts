@@ -106,9 +106,9 @@ export class ServedModel implements FrameReceiver {
     return this.#inTurn(() => this.#begin(this.#manifest, confirm));
   }
 
-  /** Resolves when what has begun is over: rejects when nothing is loaded then. @throws MODEL_NOT_READY */
+  /** Resolves when it is loaded, at once where it is. @throws MODEL_NOT_READY when what has begun is over without */
   async settled(): Promise<void> {
-    await this.#last.catch(() => undefined);
+    if (this.#generation === null) await this.#last.catch(() => undefined);
     if (this.#generation === null) throw this.#notReady();
   }
 

@@ -15,6 +15,13 @@ import { tempFolder } from '../helpers/temp.js';
 
 const SSDLITE = 'ssdlite-mobilenet-v2';
 const INFERRED = InferenceStatus.INFERENCE_STATUS_INFERRED;
+/** What becomes of a camera's frame: looked at, or not because there was too much to do. */
+const ACCOUNTED = new Set([
+  INFERRED,
+  InferenceStatus.INFERENCE_STATUS_OVERLOADED,
+  InferenceStatus.INFERENCE_STATUS_SUPERSEDED,
+  InferenceStatus.INFERENCE_STATUS_EXPIRED,
+]);
 /** Frames of the sample clip. */
 const CLIP_FRAMES = 795;
 const LIMITS = { timeoutMs: 90_000 };
@@ -112,12 +119,12 @@ describe('a swap under load', () => {
     expect(new Set(fileRecords.map(({ status }) => status))).toEqual(new Set([INFERRED]));
     // ingest sends a frame once more that sink has not taken for 10 s; nothing else may come twice.
     for (const seconds of secondsBetweenTwins(inferredOf(results, 'file'))) expect(seconds, pipeline.output()).toBeGreaterThan(9);
-    // The cameras: each frame has its record, with a reason where nobody looked.
+    // The cameras: each frame has its record; where nobody looked, because of the load.
     for (const id of ['gate', 'door']) {
       const records = recordsOf(pipeline, id);
       const first = Number(records[0]?.seq ?? 0n);
       expect(records.map(({ seq }) => Number(seq))).toEqual(records.map((_, index) => first + index));
-      for (const record of records) if (record.status !== INFERRED) expect(record.reason, String(record.seq)).not.toBe('');
+      expect(records.map(({ status }) => status).filter((status) => !ACCOUNTED.has(status))).toEqual([]);
     }
     // From one model to the next, never back.
     for (const id of ['gate', 'door', 'file']) {
@@ -212,7 +219,7 @@ describe('a swap that cannot be', () => {
     await eventually('more results', () => results.length > before + 10, PATIENCE);
     expect(new Set(inferredOf(results, 'gate').map(({ model }) => model))).toEqual(new Set(['good']));
     expect(results.filter(({ status }) => status === InferenceStatus.INFERENCE_STATUS_FAILED)).toEqual([]);
-    expect(pipeline.records.every(({ status, reason }) => status === INFERRED || reason !== '')).toBe(true);
+    expect(pipeline.records.every(({ status }) => ACCOUNTED.has(status))).toBe(true);
     await untilServed(pipeline, 'good', ({ generation, manifest, reason }) => generation === 1 && manifest === 'good' && reason !== '');
     // What works takes the reason away.
     await client.swap('good', '', LIMITS);

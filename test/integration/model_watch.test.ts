@@ -16,7 +16,7 @@ interface Fixture {
   results: ResultMessage[];
   manifest: string;
   /** Writes what was read. */
-  edit(change: (text: string) => string): void;
+  edit: (change: (text: string) => string) => void;
 }
 
 async function create(models: Record<string, unknown> = {}): Promise<Fixture> {

@@ -25,9 +25,9 @@ function writeScene(folder: string, name: string): void {
 interface Fixture {
   pipeline: Pipeline;
   results: ResultMessage[];
-  change(streamId: string, settings: Partial<LiveSettings>): Promise<void>;
+  change: (streamId: string, settings: Partial<LiveSettings>) => Promise<void>;
   /** Waits until the newest frames of a stream are seen as expected; what is seen then. */
-  until(streamId: string, expected: (latest: ResultMessage) => boolean): Promise<ResultMessage>;
+  until: (streamId: string, expected: (latest: ResultMessage) => boolean) => Promise<ResultMessage>;
 }
 
 async function create(streams: Record<string, Record<string, unknown>>, models: (folder: string) => void): Promise<Fixture> {
