@@ -84,13 +84,19 @@ export class ModelRunner {
     return this.#parts.consumers.every(({ ready }) => ready) ? null : 'the frame consumer is not there yet';
   }
 
-  /** The next batch goes to this crew; resolves when the one before has finished its last. */
+  /** The next batch goes to this crew, when the one before has finished those that it has; resolves then. */
   async use(crew: Crew): Promise<void> {
     const before = this.#crew;
     this.#crew = crew;
     this.#batcher.resize(crew.batchSize);
     this.pump();
     if (before !== null) await this.#finished(before);
+  }
+
+  /** The crew before still has batches: what a quicker one found now would overtake theirs by more than sink waits for. */
+  #isTakingOver(crew: Crew): boolean {
+    for (const running of this.#running.keys()) if (running !== crew) return true;
+    return false;
   }
 
   /** A frame was received whose pool has to be attached first. */
@@ -122,8 +128,10 @@ export class ModelRunner {
     const crew = this.#crew;
     this.#giveUpExpired();
     if (crew !== null) {
-      for (const executor of crew.executors) if (executor.state === 'idle') this.#start(crew, executor);
-      this.#runAhead(crew);
+      if (!this.#isTakingOver(crew)) {
+        for (const executor of crew.executors) if (executor.state === 'idle') this.#start(crew, executor);
+        this.#runAhead(crew);
+      }
       if (!this.#closing) this.#ask(crew);
     }
     this.#scheduleWake();

@@ -113,7 +113,11 @@ describe('a swap under load', () => {
     await eventually(progress, () => count() >= CLIP_FRAMES, { timeoutMs: 150_000 });
 
     // The file: each frame once.
-    await eventually(progress, () => recordsOf(pipeline, 'file').length >= CLIP_FRAMES, PATIENCE);
+    const missing = (): number[] => {
+      const have = new Set(recordsOf(pipeline, 'file').map(({ seq }) => Number(seq)));
+      return Array.from({ length: CLIP_FRAMES }, (_, seq) => seq).filter((seq) => !have.has(seq));
+    };
+    await eventually(() => `all records; missing: ${missing().join()}; ${JSON.stringify(Object.entries(pipeline.stream('sink', 'file')?.drops ?? {}).map(String))}\n${progress()}`, () => missing().length === 0, PATIENCE);
     const fileRecords = recordsOf(pipeline, 'file');
     expect(fileRecords.map(({ seq }) => Number(seq))).toEqual(Array.from({ length: CLIP_FRAMES }, (_, seq) => seq));
     expect(new Set(fileRecords.map(({ status }) => status))).toEqual(new Set([INFERRED]));
