@@ -48,9 +48,13 @@ class EnginePictures::OnGpu {
     }
   }
   ~OnGpu() {
-    const cuda::CurrentContext current(device_->context());
-    cuda::driver().stream_synchronize(stream_.get());
-    cuda::driver().memory_free(address_);
+    try {
+      const cuda::CurrentContext current(device_->context());
+      cuda::driver().stream_synchronize(stream_.get());
+      cuda::driver().memory_free(address_);
+    } catch (const Error&) {
+      // The context is lost, and its memory with it.
+    }
   }
   OnGpu(const OnGpu&) = delete;
   OnGpu& operator=(const OnGpu&) = delete;
