@@ -63,22 +63,24 @@ export type EngineTensorType =
   | 'uint64'
   | 'bool';
 
+export type EngineTensorData =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array;
+
 export interface EngineTensor {
   name: string;
   type: EngineTensorType;
   dims: number[];
   /** Row by row, the last dimension fastest; exactly the numbers that `dims` say. */
-  data:
-    | Float32Array
-    | Float64Array
-    | Int8Array
-    | Uint8Array
-    | Int16Array
-    | Uint16Array
-    | Int32Array
-    | Uint32Array
-    | BigInt64Array
-    | BigUint64Array;
+  data: EngineTensorData;
 }
 
 /** An input or output of a model. */

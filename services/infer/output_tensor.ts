@@ -1,33 +1,12 @@
 import { FramebusError } from '../../lib/errors.js';
+import type { EngineTensorData, EngineTensorType } from '../../native/contract.js';
 import { fromHalf } from './half_float.js';
 
 /** Types of numbers that a model returns. */
-export type TensorType =
-  | 'float32'
-  | 'float16'
-  | 'float64'
-  | 'int8'
-  | 'uint8'
-  | 'int16'
-  | 'uint16'
-  | 'int32'
-  | 'uint32'
-  | 'int64'
-  | 'uint64'
-  | 'bool';
+export type TensorType = EngineTensorType;
 
 /** float16 lies in a Uint16Array as its bits, bool in a Uint8Array as 0 and 1. */
-export type TensorData =
-  | Float32Array
-  | Float64Array
-  | Int8Array
-  | Uint8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | BigInt64Array
-  | BigUint64Array;
+export type TensorData = EngineTensorData;
 
 /** One output of a model for a whole batch. */
 export interface OutputTensor {
