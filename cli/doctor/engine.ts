@@ -4,7 +4,7 @@ import { messageOf, toFramebusError } from '../../lib/errors.js';
 import { disableOnnxTelemetry } from '../../lib/onnx_telemetry.js';
 import { ensureModelFile } from '../../models/fetch.js';
 import { findManifest } from '../../models/find.js';
-import { missing, ok, type Check } from './check.js';
+import { absent, missing, ok, type Check } from './check.js';
 
 type Engine = typeof Onnx;
 
@@ -20,8 +20,21 @@ export async function checkEngines(config: Config): Promise<Check[]> {
   } catch (error) {
     checks.push(missing('inference', 'onnxruntime', messageOf(error), 'Run "npm run setup".'));
   }
+  checks.push(await checkTensorrt(config.infer.engine === 'tensorrt'));
   for (const name of names) checks.push(await checkModel(name, config, engine));
   return checks;
+}
+
+/** Whether plans could run here; nobody needs it unless the configuration asks for it. */
+async function checkTensorrt(isNeeded: boolean): Promise<Check> {
+  try {
+    const { tensorrtPlatform } = await import('../../services/infer/create_engine.js');
+    const { version, device, architecture } = await tensorrtPlatform();
+    return ok('inference', 'TensorRT', `${version} on ${device} (${architecture})`);
+  } catch (error) {
+    const { message, remedy } = toFramebusError(error);
+    return isNeeded ? missing('inference', 'TensorRT', message, remedy) : absent('inference', 'TensorRT', `${message}; onnxruntime is used`);
+  }
 }
 
 /** By effect: the file is there, has its checksum, and the engine takes it. */

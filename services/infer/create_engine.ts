@@ -113,7 +113,7 @@ function noPlan({ manifest, modelFile, maxBatch }: CreateEngineOptions, platform
 }
 
 /** What TensorRT would run on here. @throws ENGINE_MISSING, ENGINE_FAILED */
-async function tensorrtPlatform(): Promise<EnginePlatform> {
+export async function tensorrtPlatform(): Promise<EnginePlatform> {
   const library = tensorrtLibrary();
   if (!existsSync(library)) {
     throw new FramebusError('ENGINE_MISSING', `TensorRT: the plugin ${library} is not built`, {
