@@ -1,18 +1,23 @@
 import type { ServiceError } from '@grpc/grpc-js';
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   DetectionServiceClient,
-  type SubscribeRequest,
+  SubscribeRequest,
   type SubscribeResponse,
 } from '#proto/framebus/detection/v1/detection_service.js';
 import { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
-import { describeError, EXIT, type FramebusError } from '../lib/errors.js';
+import { MissedReason, type MissedRecords } from '#proto/framebus/detection/v1/missed_records.js';
+import { describeError, EXIT, FramebusError } from '../lib/errors.js';
 import { addressOption, callError, openClient } from './client.js';
+import { CursorFile } from './watch/cursor_file.js';
 import { recordLine } from './watch/record_line.js';
+import { startTime } from './watch/start_time.js';
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 5_000;
+/** What ends by itself when the services are back. */
+const MAY_PASS: ReadonlySet<string> = new Set(['SERVICE_UNREACHABLE', 'SHUTTING_DOWN', 'RECORDS_UNAVAILABLE']);
 
 interface WatchOptions {
   address: string;
@@ -21,6 +26,9 @@ interface WatchOptions {
   all?: true;
   count?: number;
   json?: true;
+  since?: bigint;
+  fromStart?: true;
+  resume?: string;
 }
 
 /** Adds `framebus watch`. */
@@ -35,9 +43,12 @@ export function registerWatch(program: Command): void {
     .option('--all', 'also frames in which nothing is seen')
     .option('-n, --count <n>', 'end after so many records', count)
     .option('--json', 'one JSON object a line')
+    .addOption(new Option('--since <time>', 'start with what was stored then: 10m ago, or a time such as 2025-03-01T12:00:00Z').argParser((text: string) => startTime(text)).conflicts('fromStart'))
+    .option('--from-start', 'start with the oldest record that is stored')
+    .option('--resume <file>', 'keep the place in a file, and go on there the next time: no record is missed')
     .addHelpText(
       'after',
-      '\nExamples:\n  framebus watch\n  framebus watch gate --class person --min-confidence 0.5\n  framebus watch --json | jq .detections',
+      '\nExamples:\n  framebus watch\n  framebus watch gate --class person --min-confidence 0.5\n  framebus watch --json | jq .detections\n  framebus watch --since 10m\n  framebus watch --json --resume place.txt >> records.jsonl',
     )
     .action((streams: string[], options: WatchOptions) => watch(streams, options));
 }
@@ -50,23 +61,19 @@ async function watch(streamIds: string[], options: WatchOptions): Promise<void> 
   };
   process.once('SIGINT', end).once('SIGTERM', end);
   const isStopped = (): boolean => stop.signal.aborted;
-  const request: SubscribeRequest = {
-    streamIds,
-    labels: options.class ?? [],
-    minConfidence: options.minConfidence,
-    onlyWithDetections: options.all !== true,
-    tensors: false,
-  };
-  const printer = new Printer(options, end);
+  const place = new Place(streamIds, options);
+  const printer = new Printer(options, end, (cursor) => {
+    place.passed(cursor);
+  });
   const client = openClient(DetectionServiceClient, options.address);
   try {
     for (let waitMs = FIRST_RETRY_MS; !isStopped(); waitMs = Math.min(waitMs * 2, LONGEST_RETRY_MS)) {
       const before = printer.printed;
-      const error = await subscribe(client, request, options.address, stop.signal, (response) => {
+      const error = await subscribe(client, place.request(), options.address, stop.signal, (response) => {
         printer.print(response);
       });
       if (isStopped()) break;
-      if (error !== undefined && error.code !== 'SERVICE_UNREACHABLE' && error.code !== 'SHUTTING_DOWN') throw error;
+      if (error !== undefined && !MAY_PASS.has(error.code)) throw place.explained(error);
       if (printer.printed > before) waitMs = FIRST_RETRY_MS;
       const why = error === undefined ? `sink at ${options.address}: ended the subscription` : describeError(error);
       process.stderr.write(`${why}\n  Trying again in ${waitMs / 1_000} s.\n`);
@@ -74,6 +81,8 @@ async function watch(streamIds: string[], options: WatchOptions): Promise<void> 
     }
   } finally {
     client.close();
+    await new Promise((resolve) => process.stdout.write('', resolve));
+    place.save();
   }
   process.exitCode = EXIT.ok;
 }
@@ -106,24 +115,89 @@ function subscribe(
   });
 }
 
+/** Where the next subscription starts. */
+class Place {
+  readonly #streamIds: string[];
+  readonly #options: WatchOptions;
+  readonly #file: CursorFile | null;
+  #cursor: string;
+
+  constructor(streamIds: string[], options: WatchOptions) {
+    this.#streamIds = streamIds;
+    this.#options = options;
+    this.#file = options.resume === undefined ? null : new CursorFile(options.resume);
+    this.#cursor = this.#file?.cursor ?? '';
+  }
+
+  request(): SubscribeRequest {
+    const { class: labels, minConfidence, all, since, fromStart } = this.#options;
+    const isNew = this.#cursor === '';
+    return SubscribeRequest.fromPartial({
+      streamIds: this.#streamIds,
+      labels: labels ?? [],
+      minConfidence,
+      onlyWithDetections: all !== true,
+      resumeAfter: this.#cursor,
+      sinceUnixNs: isNew ? (since ?? 0n) : 0n,
+      fromBeginning: isNew && fromStart === true,
+      everyRecord: this.#file !== null,
+      skipExpired: !isNew,
+    });
+  }
+
+  /** Everything up to the cursor has been printed. */
+  passed(cursor: string): void {
+    // Who only looks on wants what is new, also when the connection was lost.
+    const { since, fromStart } = this.#options;
+    if (cursor === '' || (this.#file === null && since === undefined && fromStart !== true)) return;
+    this.#cursor = cursor;
+    this.#file?.set(cursor);
+  }
+
+  explained(error: FramebusError): FramebusError {
+    const { resume } = this.#options;
+    if (resume === undefined || !error.code.startsWith('CURSOR_')) return error;
+    return new FramebusError(error.code, `${resume}: ${error.message}`, { cause: error, remedy: 'Remove the file to start anew.' });
+  }
+
+  save(): void {
+    this.#file?.save();
+  }
+}
+
+const MISSED: Readonly<Record<MissedReason, string>> = {
+  [MissedReason.MISSED_REASON_UNSPECIFIED]: 'are missing',
+  [MissedReason.MISSED_REASON_SLOW_READER]: 'were dropped: this terminal reads too slowly',
+  [MissedReason.MISSED_REASON_EXPIRED]: 'are stored no longer',
+  [MissedReason.MISSED_REASON_NOT_STORED]: 'could not be stored; the log of sink says why',
+};
+
 /** Writes records to stdout and counts them. */
 class Printer {
   printed = 0;
   readonly #json: boolean;
   readonly #count: number;
   readonly #onEnough: () => void;
+  readonly #onPassed: (cursor: string) => void;
 
-  constructor(options: WatchOptions, onEnough: () => void) {
+  constructor(options: WatchOptions, onEnough: () => void, onPassed: (cursor: string) => void) {
     this.#json = options.json === true;
     this.#count = options.count ?? Number.POSITIVE_INFINITY;
     this.#onEnough = onEnough;
+    this.#onPassed = onPassed;
   }
 
-  print({ record, dropped }: SubscribeResponse): void {
-    if (dropped > 0n) process.stderr.write(`${dropped} records were dropped: this terminal reads too slowly\n`);
-    if (record === undefined || this.printed >= this.#count) return;
-    const line = this.#json ? JSON.stringify(DetectionRecord.toJSON(record)) : recordLine(record);
-    process.stdout.write(`${line}\n`);
+  print({ record, cursor, missed }: SubscribeResponse): void {
+    if (this.printed >= this.#count) return;
+    for (const { count, reason } of missed as readonly MissedRecords[]) {
+      process.stderr.write(`${count} records ${MISSED[reason]}\n`);
+    }
+    const text = record === undefined ? '' : this.#json ? JSON.stringify(DetectionRecord.toJSON(record)) : recordLine(record);
+    // An empty write keeps the order: what comes before it is out when it is.
+    process.stdout.write(record === undefined ? '' : `${text}\n`, (error) => {
+      if (!error) this.#onPassed(cursor);
+    });
+    if (record === undefined) return;
     this.printed += 1;
     if (this.printed >= this.#count) this.#onEnough();
   }

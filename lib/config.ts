@@ -16,6 +16,7 @@ export type {
   InferConfig,
   IngestConfig,
   ReconnectConfig,
+  RecordsConfig,
   ReorderConfig,
   SinkConfig,
   SecondaryConfig,

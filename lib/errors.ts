@@ -2,6 +2,7 @@ import { BUS_ERRORS } from './errors/bus_errors.js';
 import { EXIT, type ErrorEntry } from './errors/entry.js';
 import { MEDIA_ERRORS } from './errors/media_errors.js';
 import { MODEL_ERRORS } from './errors/model_errors.js';
+import { RECORD_ERRORS } from './errors/record_errors.js';
 
 export { EXIT, type ErrorEntry } from './errors/entry.js';
 
@@ -216,6 +217,7 @@ export const ERRORS = {
   ...BUS_ERRORS,
   ...MODEL_ERRORS,
   ...MEDIA_ERRORS,
+  ...RECORD_ERRORS,
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

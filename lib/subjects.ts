@@ -51,6 +51,9 @@ export const ALL_STATUS = 'fb.status.*.*';
 export const FRAME_STREAM = 'FB_FRAMES';
 export const LOSSLESS_FRAME_STREAM = 'FB_FRAMES_LOSSLESS';
 
+/** JetStream stream that keeps final records. */
+export const RECORD_STREAM = 'FB_DETECTIONS';
+
 /** Durable pull consumer that the workers of a model share. */
 export const frameConsumer = (model: string): string => `infer-${token(model)}`;
 export const losslessFrameConsumer = (model: string): string => `infer-lossless-${token(model)}`;

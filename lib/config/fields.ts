@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { NAME } from '../subjects.js';
+import { formatByteSize, parseByteSize } from './byte_size.js';
 import { formatDuration, parseDuration } from './duration.js';
 
 /** A value as it stands in a message, short enough for one line. */
@@ -22,6 +23,21 @@ export function duration(minMs: number, maxMs: number) {
         : typeof value === 'number'
           ? `a duration needs a unit (ms, s, m, h, d), is ${show(value)}; for example "${value}s"`
           : `must be a duration such as "250ms" or "2s", ${limits}, is ${show(value)}`;
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
+}
+
+/** Bytes from "512MiB", "1GiB", …, within limits; 0 always means none. */
+export function byteSize(min: number, max: number) {
+  const limits = `0, or from ${formatByteSize(min)} to ${formatByteSize(max)}`;
+  return z.unknown().transform((value, context) => {
+    const bytes = value === 0 ? 0 : typeof value === 'string' ? parseByteSize(value.trim()) : null;
+    if (bytes !== null && (bytes === 0 || (bytes >= min && bytes <= max))) return bytes;
+    const message =
+      bytes !== null
+        ? `must be ${limits}, is ${show(value)}`
+        : `must be a size with its unit (B, KiB, MiB, GiB, TiB), ${limits}, is ${show(value)}`;
     context.addIssue({ code: 'custom', message });
     return z.NEVER;
   });

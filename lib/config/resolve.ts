@@ -64,6 +64,13 @@ export interface EncodeConfig {
   readonly threads: number;
 }
 
+export interface RecordsConfig {
+  /** Records are stored for so long; 0: until there is no room. */
+  readonly maxAgeMs: number;
+  /** The oldest go when the store is larger; 0: nothing is stored. */
+  readonly maxBytes: number;
+}
+
 export interface SinkConfig {
   readonly name: string;
   readonly http: EndpointConfig;
@@ -71,6 +78,7 @@ export interface SinkConfig {
   readonly rtsp: EndpointConfig & { readonly maxClients: number };
   readonly reorder: ReorderConfig;
   readonly encode: EncodeConfig;
+  readonly records: RecordsConfig;
   /** Most frames of one producer that the sink leases at once; null: as many as its pools have. */
   readonly maxHeld: number | null;
 }
@@ -268,6 +276,7 @@ function sinkConfig(sink: ConfigFile['sink']): SinkConfig {
       keyframeIntervalMs: encode.keyframe_interval,
       threads: encode.threads,
     },
+    records: { maxAgeMs: sink.records.max_age, maxBytes: sink.records.max_bytes },
     maxHeld: sink.max_held,
   };
 }

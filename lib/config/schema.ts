@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { decimal, duration, endpoint, host, integer, name, port, section, show, text } from './fields.js';
+import { byteSize, decimal, duration, endpoint, host, integer, name, port, section, show, text } from './fields.js';
 import { sourceProblem } from './source_uri.js';
 
 const SECOND = 1_000;
@@ -86,6 +86,12 @@ const sink = {
     preset: z.enum(X264_PRESETS).default('veryfast'),
     keyframe_interval: duration(100, 60 * SECOND).default(2 * SECOND),
     threads: integer(0, 64).default(0),
+  }),
+  records: section({
+    max_age: duration(0, 3650 * 24 * HOUR)
+      .refine((ms) => ms === 0 || ms >= SECOND, { error: 'must be 0, or 1s or longer' })
+      .default(24 * HOUR),
+    max_bytes: byteSize(2 ** 20, 2 ** 50).default(2 ** 30),
   }),
   max_held: integer(1, 1024).nullable().default(null),
 };

@@ -6,6 +6,10 @@ export interface SinkNumbers {
   clients(): Readonly<Record<'grpc' | 'page' | 'rtsp', number>>;
   /** Records that slow subscribers have lost so far. */
   recordsDropped(): number;
+  /** Records that JetStream has acknowledged so far. */
+  recordsStored(): number;
+  /** Records that could not be stored so far, by reason. */
+  recordsNotStored(): ReadonlyMap<string, number>;
   /** Frames held now. */
   leases(): number;
 }
@@ -28,6 +32,25 @@ export function registerMetrics(registry: Registry, numbers: SinkNumbers): void 
     collect() {
       this.reset();
       this.inc(numbers.recordsDropped());
+    },
+  });
+  new Counter({
+    name: 'framebus_sink_records_stored_total',
+    help: 'Records that NATS has stored.',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(numbers.recordsStored());
+    },
+  });
+  new Counter({
+    name: 'framebus_sink_records_not_stored_total',
+    help: 'Records that NATS has not stored, or not said so in time, by reason.',
+    labelNames: ['reason'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [reason, count] of numbers.recordsNotStored()) this.inc({ reason }, count);
     },
   });
   new Gauge({

@@ -1,5 +1,7 @@
-import type { SubscribeResponse } from '#proto/framebus/detection/v1/detection_service.js';
+import { MissedReason } from '#proto/framebus/detection/v1/missed_records.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+import type { RecordCursor } from './record_cursor.js';
+import type { RecordOutlet } from './record_outlet.js';
 
 /** What a subscriber wants to see; an empty set means all. */
 export interface RecordFilter {
@@ -26,58 +28,53 @@ export function filterRecord(record: DetectionRecord, filter: RecordFilter): Det
   return whole ? record : { ...record, detections, tensors };
 }
 
-/** Where a subscriber's records go. */
-export interface RecordReader {
-  /** Returns false when no more should come until `RecordSubscription.resume`. */
-  write(response: SubscribeResponse): boolean;
+/** Gets all records as they come; ended by `RecordHub.unsubscribe`. */
+export interface RecordListener {
+  /** @param cursor null: the record is not stored */
+  offer(record: DetectionRecord, cursor: RecordCursor | null): void;
+  /** The store has records that were not offered. */
+  moved?(): void;
 }
 
 /**
- * One subscriber's bounded queue. A reader that is too slow loses the oldest
- * records, and is told how many with the next one that it gets.
+ * A subscriber who looks on: a bounded queue of new records. A reader that is too slow
+ * loses the oldest, and is told how many with the next one that it gets.
  */
-export class RecordSubscription {
+export class RecordSubscription implements RecordListener {
   readonly #filter: RecordFilter;
-  readonly #reader: RecordReader;
+  readonly #outlet: RecordOutlet;
   readonly #limit: number;
   readonly #onDrop: () => void;
-  readonly #queue: DetectionRecord[] = [];
-  #paused = false;
-  /** Dropped since the last response. */
-  #dropped = 0n;
+  readonly #queue: { record: DetectionRecord; cursor: RecordCursor | null }[] = [];
 
-  constructor(filter: RecordFilter, reader: RecordReader, limit: number, onDrop: () => void) {
+  constructor(filter: RecordFilter, outlet: RecordOutlet, limit: number, onDrop: () => void) {
     this.#filter = filter;
-    this.#reader = reader;
+    this.#outlet = outlet;
     this.#limit = limit;
     this.#onDrop = onDrop;
   }
 
-  offer(record: DetectionRecord): void {
+  offer(record: DetectionRecord, cursor: RecordCursor | null): void {
     const wanted = filterRecord(record, this.#filter);
-    if (!wanted) return;
-    this.#queue.push(wanted);
+    if (!wanted) {
+      if (cursor !== null && this.#queue.length === 0) this.#outlet.pass(cursor);
+      return;
+    }
+    this.#queue.push({ record: wanted, cursor });
     if (this.#queue.length > this.#limit) {
       this.#queue.shift();
-      this.#dropped += 1n;
+      this.#outlet.miss(1, MissedReason.MISSED_REASON_SLOW_READER);
       this.#onDrop();
     }
-    this.#pump();
+    this.resume();
   }
 
-  /** The reader has room again. */
+  /** The reader may have room again. */
   resume(): void {
-    this.#paused = false;
-    this.#pump();
-  }
-
-  #pump(): void {
-    while (!this.#paused) {
-      const record = this.#queue.shift();
-      if (!record) return;
-      const dropped = this.#dropped;
-      this.#dropped = 0n;
-      this.#paused = !this.#reader.write({ record, dropped });
+    while (!this.#outlet.isPaused) {
+      const next = this.#queue.shift();
+      if (!next) return;
+      this.#outlet.send(next.record, next.cursor);
     }
   }
 }
@@ -85,7 +82,7 @@ export class RecordSubscription {
 /** Hands every record to all subscribers, none of which can hold another up. */
 export class RecordHub {
   readonly #limit: number;
-  readonly #subscriptions = new Set<RecordSubscription>();
+  readonly #listeners = new Set<RecordListener>();
   #dropped = 0;
 
   /** `limit`: records that may wait for one subscriber. */
@@ -94,7 +91,7 @@ export class RecordHub {
   }
 
   get subscribers(): number {
-    return this.#subscriptions.size;
+    return this.#listeners.size;
   }
 
   /** Records that slow subscribers have lost. */
@@ -102,20 +99,31 @@ export class RecordHub {
     return this.#dropped;
   }
 
-  publish(record: DetectionRecord): void {
-    for (const subscription of this.#subscriptions) subscription.offer(record);
+  /** @param cursor null: the record is not stored */
+  publish(record: DetectionRecord, cursor: RecordCursor | null): void {
+    for (const listener of this.#listeners) listener.offer(record, cursor);
   }
 
-  subscribe(filter: RecordFilter, reader: RecordReader): RecordSubscription {
+  /** The store has records that were not published here. */
+  moved(): void {
+    for (const listener of this.#listeners) listener.moved?.();
+  }
+
+  /** Adds a subscriber who looks on. */
+  subscribe(filter: RecordFilter, outlet: RecordOutlet): RecordSubscription {
     const onDrop = (): void => {
       this.#dropped++;
     };
-    const subscription = new RecordSubscription(filter, reader, this.#limit, onDrop);
-    this.#subscriptions.add(subscription);
+    const subscription = new RecordSubscription(filter, outlet, this.#limit, onDrop);
+    this.#listeners.add(subscription);
     return subscription;
   }
 
-  unsubscribe(subscription: RecordSubscription): void {
-    this.#subscriptions.delete(subscription);
+  add(listener: RecordListener): void {
+    this.#listeners.add(listener);
+  }
+
+  unsubscribe(listener: RecordListener): void {
+    this.#listeners.delete(listener);
   }
 }

@@ -2,7 +2,7 @@ import { GROUP_SHARE, SINK_GROUP } from '../../lib/bus/route.js';
 import { readToken } from '../../lib/bus/token.js';
 import { RpcServer } from '../../lib/rpc.js';
 import { hostPort } from '../../lib/listen.js';
-import { encodeRecord, encodeTrackHints } from '../../lib/messages.js';
+import { encodeTrackHints } from '../../lib/messages.js';
 import { isConnected } from '../../lib/nats.js';
 import type { HttpRoute } from '../../lib/http.js';
 import type { Service, ServiceContext } from '../../lib/service.js';
@@ -28,7 +28,11 @@ import { pageRoutes } from './page.js';
 import { PageEvents } from './page_events.js';
 import { ServiceLoads, type PageStatus } from './page_status.js';
 import { registerMetrics } from './metrics.js';
+import type { RecordCursor } from './record_cursor.js';
 import { RecordHub } from './record_hub.js';
+import { RecordReader } from './record_reader.js';
+import { RecordStore } from './record_store.js';
+import { recordStreamState } from './record_stream.js';
 import { ResultSubscriber } from './result_subscriber.js';
 import { snapshotService } from './snapshot_service.js';
 import { statusService } from './status_service.js';
@@ -64,6 +68,7 @@ class Sink implements Service {
   readonly #consumer: BusConsumer;
   readonly #rpc: RpcServer;
   readonly #hub = new RecordHub(SUBSCRIBER_QUEUE);
+  readonly #store: RecordStore;
   readonly #streams: Streams;
   readonly #detections: DetectionServiceImpl;
   readonly #views: LiveViews;
@@ -111,19 +116,17 @@ class Sink implements Service {
         },
       },
     );
-    this.#detections = new DetectionServiceImpl(this.#hub, this.#streams);
+    this.#store = this.#recordStore();
+    this.#detections = new DetectionServiceImpl(this.#hub, this.#streams, {
+      isOn: this.#store.isOn,
+      head: () => this.#store.head,
+      state: () => recordStreamState(nats),
+      reader: () => new RecordReader(nats),
+    });
     this.#views = new LiveViews(this.#streams);
     this.#board = new StatusBoard(nats, nowMs);
     this.#rpc = new RpcServer(context.grpc);
-    registerMetrics(context.metrics, {
-      recordsDropped: () => this.#hub.dropped,
-      clients: () => ({
-        grpc: this.#hub.subscribers,
-        page: this.#views.viewers,
-        rtsp: this.#rtsp.clients(),
-      }),
-      leases: () => this.#consumer.held(),
-    });
+    this.#registerMetrics();
     this.routes = pageRoutes({
       streams: this.#streams,
       views: this.#views,
@@ -148,6 +151,7 @@ class Sink implements Service {
     this.#statusTimer = setInterval(() => {
       this.#events.send('status', this.#pageStatus());
     }, STATUS_PAUSE_MS);
+    this.#store.start();
     this.#hearResults();
     this.#rpc.setServing(true);
   }
@@ -168,6 +172,7 @@ class Sink implements Service {
   async #close(): Promise<void> {
     await this.#results?.close();
     await this.#streams.close();
+    await this.#store.close();
     this.#detections.close();
     this.#views.close();
     this.#events.close();
@@ -219,10 +224,38 @@ class Sink implements Service {
   }
 
   #publish(record: DetectionRecord): void {
-    const { nats } = this.#context;
-    if (!nats.isClosed()) nats.publish(subjects.detections(record.streamId), encodeRecord(record));
-    this.#hub.publish(record);
+    this.#store.put(record);
     this.#events.see(record);
+  }
+
+  #recordStore(): RecordStore {
+    const { nats, config, log } = this.#context;
+    const listener = {
+      settled: (record: DetectionRecord, cursor: RecordCursor | null) => {
+        this.#hub.publish(record, cursor);
+      },
+      moved: () => {
+        this.#hub.moved();
+      },
+      remade: () => {
+        this.#detections.remade();
+      },
+    };
+    return new RecordStore(nats, config.sink.records, listener, log);
+  }
+
+  #registerMetrics(): void {
+    registerMetrics(this.#context.metrics, {
+      recordsDropped: () => this.#hub.dropped,
+      recordsStored: () => this.#store.stored,
+      recordsNotStored: () => this.#store.notStored,
+      clients: () => ({
+        grpc: this.#hub.subscribers,
+        page: this.#views.viewers,
+        rtsp: this.#rtsp.clients(),
+      }),
+      leases: () => this.#consumer.held(),
+    });
   }
 
   #pageStatus(): PageStatus {

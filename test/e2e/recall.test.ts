@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { parseConfig } from '../../lib/config.js';
 import { ensureModel } from '../../models/fetch.js';
-import { DetectionServiceClient } from '#proto/framebus/detection/v1/detection_service.js';
+import { DetectionServiceClient, SubscribeRequest, type SubscribeResponse } from '#proto/framebus/detection/v1/detection_service.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import { hasTestData, SAMPLE_CLIP, TEST_DATA } from '../helpers/data.js';
@@ -24,15 +24,9 @@ async function subscribe(pipeline: Pipeline): Promise<DetectionRecord[]> {
     client.close();
   });
   const records: DetectionRecord[] = [];
-  const call = client.subscribe({
-    streamIds: ['gate'],
-    labels: ['person'],
-    minConfidence: 0,
-    onlyWithDetections: false,
-    tensors: false,
-  });
-  call.on('data', ({ record, dropped }: { record?: DetectionRecord; dropped: bigint }) => {
-    expect(dropped).toBe(0n);
+  const call = client.subscribe(SubscribeRequest.fromPartial({ streamIds: ['gate'], labels: ['person'] }));
+  call.on('data', ({ record, missed }: SubscribeResponse) => {
+    expect(missed).toEqual([]);
     if (record !== undefined) records.push(record);
   });
   call.on('error', () => {

@@ -9,13 +9,13 @@ import { createBusServer, createProducerPool, monotonicNs } from '../../native/i
 import type { Detection } from '#proto/framebus/detection/v1/detection.js';
 import {
   DetectionServiceClient,
-  type SubscribeRequest,
+  SubscribeRequest,
   type SubscribeResponse,
 } from '#proto/framebus/detection/v1/detection_service.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import { FrameDescriptor, PixelFormat } from '#proto/framebus/frame/v1/frame.js';
 import { ResultMessage } from '#proto/framebus/result/v1/result.js';
-import { natsClient, natsServer } from './nats.js';
+import { lastingNatsClient, natsServer } from './nats.js';
 import { runNode, type TestProcess } from './process.js';
 import { tempFile, tempFolder } from './temp.js';
 import { groups, SERVER } from './bus_options.js';
@@ -194,6 +194,12 @@ export interface SinkPorts {
   rtsp?: number;
 }
 
+export interface SinkRigOptions {
+  ports?: SinkPorts;
+  /** Keys of sink.records, as in YAML: "max_age: 1h". */
+  records?: string;
+}
+
 /** A folder for the bus, a nats-server, and sinks to start on them. */
 export class SinkRig {
   readonly directory = tempFolder();
@@ -201,7 +207,7 @@ export class SinkRig {
   readonly nats: NatsConnection;
   readonly #config: string;
 
-  private constructor(url: string, nats: NatsConnection, streams: readonly string[], ports: SinkPorts) {
+  private constructor(url: string, nats: NatsConnection, streams: readonly string[], { ports = {}, records = '' }: SinkRigOptions) {
     this.url = url;
     this.nats = nats;
     chmodSync(this.directory, 0o750);
@@ -214,6 +220,7 @@ sink:
   http: {port: ${ports.http ?? 0}}
   grpc: {port: ${ports.grpc ?? 0}}
   rtsp: {port: ${ports.rtsp ?? 0}}
+  records: {${records}}
   encode: {preset: ultrafast, keyframe_interval: 1s, threads: 1}
 streams:
 ${streams.map((id) => `  ${id}: {source: /clip.mp4, slots: 16, mode: ${id === LOSSLESS ? 'lossless' : 'latest'}}`).join('\n')}
@@ -223,7 +230,12 @@ ${streams.map((id) => `  ${id}: {source: /clip.mp4, slots: 16, mode: ${id === LO
 
   static async start(streams: readonly string[] = ['gate'], ports: SinkPorts = {}): Promise<SinkRig> {
     const { url } = await natsServer();
-    return new SinkRig(url, await natsClient(url), streams, ports);
+    return SinkRig.at(url, streams, { ports });
+  }
+
+  /** With a nats-server that is there already. */
+  static async at(url: string, streams: readonly string[], options: SinkRigOptions = {}): Promise<SinkRig> {
+    return new SinkRig(url, await lastingNatsClient(url), streams, options);
   }
 
   /** Starts a sink as a process of its own. */
@@ -250,25 +262,26 @@ export function detectionClient(address: string): DetectionServiceClient {
 
 /** What a subscription has given so far, and how it ended. */
 export interface Subscribed {
+  /** Those with a record. */
   responses: SubscribeResponse[];
+  heartbeats: SubscribeResponse[];
   /** The sink has taken it on: it sees every record from here on. */
   started: Promise<unknown>;
   seqs(): number[];
   error: Promise<{ code: number; details: string }>;
   cancel(): void;
+  /** Reads nothing until `resume`. */
+  pause(): void;
+  resume(): void;
 }
 
 export function subscribe(address: string, request: Partial<SubscribeRequest> = {}): Subscribed {
-  const call = detectionClient(address).subscribe({
-    streamIds: [],
-    labels: [],
-    minConfidence: 0,
-    onlyWithDetections: false,
-    tensors: false,
-    ...request,
-  });
+  const call = detectionClient(address).subscribe(SubscribeRequest.fromPartial(request));
   const responses: SubscribeResponse[] = [];
-  call.on('data', (response: SubscribeResponse) => responses.push(response));
+  const heartbeats: SubscribeResponse[] = [];
+  call.on('data', (response: SubscribeResponse) => {
+    (response.record === undefined ? heartbeats : responses).push(response);
+  });
   const error = new Promise<{ code: number; details: string }>((resolve) => {
     call.on('error', (e: Error) => {
       resolve(e as unknown as { code: number; details: string });
@@ -276,6 +289,7 @@ export function subscribe(address: string, request: Partial<SubscribeRequest> = 
   });
   return {
     responses,
+    heartbeats,
     started: new Promise((resolve) => {
       call.on('metadata', resolve);
     }),
@@ -283,6 +297,12 @@ export function subscribe(address: string, request: Partial<SubscribeRequest> = 
     error,
     cancel: () => {
       call.cancel();
+    },
+    pause: () => {
+      call.pause();
+    },
+    resume: () => {
+      call.resume();
     },
   };
 }

@@ -6,9 +6,10 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import {
   DetectionServiceService,
   type DetectionServiceServer,
-  type SubscribeRequest,
+  SubscribeRequest,
   type SubscribeResponse,
 } from '#proto/framebus/detection/v1/detection_service.js';
+import { MissedReason } from '#proto/framebus/detection/v1/missed_records.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import { SnapshotServiceService, type SnapshotServiceServer } from '#proto/framebus/snapshot/v1/snapshot_service.js';
@@ -68,7 +69,10 @@ async function startFront(port = 0): Promise<Front> {
         return;
       }
       calls.add(call);
-      for (let seq = 0n; seq < 3n; seq++) call.write({ record: record('gate', seq), dropped: seq === 2n ? 7n : 0n });
+      for (let seq = 0n; seq < 3n; seq++) {
+        const missed = seq === 2n ? [{ count: 7n, reason: MissedReason.MISSED_REASON_SLOW_READER }] : [];
+        call.write({ record: record('gate', seq), cursor: `place-${seq}`, missed });
+      }
     },
   } satisfies DetectionServiceServer);
   server.add(SnapshotServiceService, {
@@ -98,9 +102,8 @@ describe('framebus watch', () => {
     expect(out.trim().split('\n')).toHaveLength(3);
     expect(out).toContain('gate #0 person 90 % (1,2 3×4)');
     expect(err).toBe('7 records were dropped: this terminal reads too slowly\n');
-    expect(requests).toEqual([
-      { streamIds: ['gate'], labels: ['person', 'car'], minConfidence: 0.25, onlyWithDetections: true, tensors: false },
-    ]);
+    const asked = { streamIds: ['gate'], labels: ['person', 'car'], minConfidence: 0.25, onlyWithDetections: true };
+    expect(requests).toEqual([SubscribeRequest.fromPartial(asked)]);
   });
 
   test('--json gives one object a line, --all every frame', async () => {
@@ -109,6 +112,35 @@ describe('framebus watch', () => {
     const objects = out.trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
     expect(objects[1]).toMatchObject({ streamId: 'gate', seq: '1', detections: [{ label: 'person' }] });
     expect(requests[0]?.onlyWithDetections).toBe(false);
+  });
+
+  test('--resume keeps the place in a file, and goes on there', async () => {
+    const { address, requests } = await startFront();
+    const file = join(tempFolder(), 'place');
+    await output(['watch', '-a', address, '--resume', file, '--from-start', '-n', '2']);
+    expect(readFileSync(file, 'utf8')).toBe('place-1\n');
+    await output(['watch', '-a', address, '--resume', file, '--from-start', '-n', '3']);
+    expect(readFileSync(file, 'utf8')).toBe('place-2\n');
+    expect(requests).toMatchObject([
+      { resumeAfter: '', fromBeginning: true, everyRecord: true, skipExpired: false },
+      { resumeAfter: 'place-1', fromBeginning: false, everyRecord: true, skipExpired: true },
+    ]);
+    expect(readdirSync(dirname(file))).toEqual(['place']);
+    const unwritable = await output(['watch', '-a', address, '--resume', '/no/such/place', '-n', '1']);
+    expect(unwritable.code).toBe(74);
+  });
+
+  test('--since is a time or how long ago', async () => {
+    const { address, requests } = await startFront();
+    const before = Date.now();
+    await output(['watch', '-a', address, '--since', '10m', '-n', '1']);
+    await output(['watch', '-a', address, '--since', '2025-03-01T12:00:00Z', '-n', '1']);
+    const [ago, time] = requests.map(({ sinceUnixNs }) => Number(sinceUnixNs / 1_000_000n));
+    expect(ago).toBeGreaterThanOrEqual(before - 600_000);
+    expect(ago).toBeLessThanOrEqual(Date.now() - 600_000);
+    expect(time).toBe(Date.parse('2025-03-01T12:00:00Z'));
+    expect((await output(['watch', '-a', address, '--since', 'noon'])).code).toBe(64);
+    expect((await output(['watch', '-a', address, '--since', '1m', '--from-start'])).code).toBe(64);
   });
 
   test('comes back by itself when the sink does, and ends on Ctrl-C', async () => {
@@ -136,7 +168,7 @@ describe('framebus watch', () => {
     await eventually('a line', () => watch.stdout.includes('\n'));
     watch.child.stdout?.destroy();
     const feed = setInterval(() => {
-      for (const call of calls) call.write({ record: record('gate', 9n), dropped: 0n });
+      for (const call of calls) call.write({ record: record('gate', 9n), cursor: '', missed: [] });
     }, 20);
     expect(await watch.exitCode()).toBe(0);
     clearInterval(feed);

@@ -1,7 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { filterRecord, RecordHub, type RecordFilter } from '../../../services/sink/record_hub.js';
+import { formatCursor } from '../../../services/sink/record_cursor.js';
 import { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import type { SubscribeResponse } from '#proto/framebus/detection/v1/detection_service.js';
+import { MissedReason } from '#proto/framebus/detection/v1/missed_records.js';
+import { RecordOutlet } from '../../../services/sink/record_outlet.js';
 
 const ALL: RecordFilter = {
   streamIds: new Set(),
@@ -18,6 +21,9 @@ const record = (seq: number, labels: [string, number][] = [], streamId = 'gate')
     detections: labels.map(([label, confidence]) => ({ label, confidence })),
   });
 
+/** Where a record is in the store. */
+const at = (seq: number) => ({ store: '0123456789ab', position: seq + 1 });
+
 /** A reader that takes `room` responses before it says stop. */
 function reader(room: number) {
   const got: SubscribeResponse[] = [];
@@ -26,7 +32,11 @@ function reader(room: number) {
     got.push(response);
     return --state.room > 0;
   };
-  return { got, state, write, seqs: () => got.map((r) => Number(r.record?.seq)) };
+  const outlet = new RecordOutlet(write, 60_000);
+  onTestFinished(() => {
+    outlet.close();
+  });
+  return { got, state, outlet, seqs: () => got.map((r) => Number(r.record?.seq)) };
 }
 
 describe('filterRecord', () => {
@@ -67,25 +77,28 @@ describe('RecordHub', () => {
     const hub = new RecordHub(3);
     const slow = reader(1);
     const fast = reader(Infinity);
-    const subscription = hub.subscribe(ALL, slow);
-    hub.subscribe(ALL, fast);
-    for (let seq = 0; seq < 10; seq++) hub.publish(record(seq));
+    const subscription = hub.subscribe(ALL, slow.outlet);
+    hub.subscribe(ALL, fast.outlet);
+    for (let seq = 0; seq < 10; seq++) hub.publish(record(seq), at(seq));
     expect(fast.seqs()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     expect(slow.seqs()).toEqual([0]);
     slow.state.room = Infinity;
+    slow.outlet.resume();
     subscription.resume();
     expect(slow.seqs()).toEqual([0, 7, 8, 9]);
-    expect(slow.got.map((r) => r.dropped)).toEqual([0n, 6n, 0n, 0n]);
+    const lost = [{ count: 6n, reason: MissedReason.MISSED_REASON_SLOW_READER }];
+    expect(slow.got.map((r) => r.missed)).toEqual([[], lost, [], []]);
+    expect(slow.got.map((r) => r.cursor)).toEqual([0, 7, 8, 9].map((seq) => formatCursor(at(seq))));
     expect(hub.dropped).toBe(6);
   });
 
   it('stops after unsubscribe', () => {
     const hub = new RecordHub(3);
     const one = reader(Infinity);
-    const subscription = hub.subscribe(ALL, one);
-    hub.publish(record(0));
+    const subscription = hub.subscribe(ALL, one.outlet);
+    hub.publish(record(0), null);
     hub.unsubscribe(subscription);
-    hub.publish(record(1));
+    hub.publish(record(1), null);
     expect(one.seqs()).toEqual([0]);
     expect(hub.subscribers).toBe(0);
   });
