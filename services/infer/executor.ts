@@ -187,11 +187,10 @@ export class Executor {
 
   #onReady({ signature, reason, loadMs, batchMs }: Extract<ExecutorReply, { type: 'ready' }>): void {
     if (this.#state === 'closed') return;
-    const model = this.#options.data.manifest.name;
     const times = Object.fromEntries([...batchMs].map(([size, ms]) => [size, Math.round(ms * 10) / 10]));
     this.#signature = signature;
     const why = reason === null ? {} : { chosen: reason };
-    this.#options.log.info({ model, engine: signature.engine, ...why, loadMs: Math.round(loadMs), batchMs: times }, 'model is loaded and warm');
+    this.#options.log.info({ engine: signature.engine, ...why, loadMs: Math.round(loadMs), batchMs: times }, 'model is loaded and warm');
     this.#batchMs = new Map(batchMs);
     this.#state = 'idle';
     this.#options.onChange();

@@ -244,7 +244,7 @@ export class ServedModel implements FrameReceiver {
       this.#enter(this.#state, '');
     } catch (error) {
       const what = manifest === this.#manifest ? `loading ${manifest} anew failed, what was loaded goes on` : `swap to ${manifest} failed, ${this.#manifest} goes on`;
-      this.#parts.log.error({ model: this.name, manifest, code: codeOf(error) }, `${what}: ${messageOf(error)}`);
+      this.#parts.log.error({ manifest, code: codeOf(error) }, `${what}: ${messageOf(error)}`);
       this.#enter(this.#state, `${what}: ${messageOf(error)}`);
       throw error;
     }
@@ -272,7 +272,7 @@ export class ServedModel implements FrameReceiver {
     this.#generation = next;
     this.#manifest = manifest;
     this.#generations += 1;
-    this.#parts.log.info({ model: this.name, manifest: next.manifest.name, generation: this.#generations }, 'model takes over');
+    this.#parts.log.info({ manifest: next.manifest.name, generation: this.#generations }, 'model takes over');
     // The rest of the old one is not waited for by who asked for the new one.
     const leaving = this.#parts.runner.use(next).then(() => before?.close());
     this.#leaving.add(leaving);
