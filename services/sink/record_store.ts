@@ -31,6 +31,8 @@ const SWEEP_MS = 250;
 const CLOSE_DEADLINE_MS = 500;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 2_000;
+/** The stream may be gone. */
+const STALLED_RETRY_MS = 1_000;
 /** Somebody has to make room first. */
 const REFUSED_RETRY_MS = 30_000;
 
@@ -59,6 +61,7 @@ export class RecordStore {
   #sweep: NodeJS.Timeout | null = null;
   #retry: NodeJS.Timeout | null = null;
   #isOpening = false;
+  #attempt = 0;
   #warned = '';
   #stored = 0;
   #closed = false;
@@ -210,7 +213,7 @@ export class RecordStore {
     const skipped = this.#limit.take('refused');
     const cause = answer ?? 'nobody keeps the stream of records';
     if (skipped !== null) this.#log.warn({ cause, skipped }, 'NATS did not store a record');
-    if (isStreamMissing && this.#phase !== 'off') this.#open();
+    if (isStreamMissing && this.#phase !== 'off' && !this.#isOpening) this.#open();
   }
 
   /** The pending record at the front has its answer. */
@@ -243,6 +246,7 @@ export class RecordStore {
       this.#phase = 'stalled';
       this.#log.warn({ waitedMs: ANSWER_DEADLINE_MS }, 'NATS does not say whether it stores records; subscribers do not wait for it');
       this.#giveUp('no_answer', Infinity);
+      this.#lookAgain();
     } else {
       this.#giveUp('no_answer', nowMs);
     }
@@ -265,7 +269,7 @@ export class RecordStore {
   async #followConnection(): Promise<void> {
     for await (const { type } of this.#nats.status()) {
       if (this.#closed) return;
-      if (type === Events.Disconnect) this.#phase = 'opening';
+      if (type === Events.Disconnect && this.#phase !== 'off') this.#phase = 'opening';
       if (type !== Events.Reconnect) continue;
       this.#pending.extend(performance.now() + ANSWER_DEADLINE_MS);
       this.#open();
@@ -274,11 +278,13 @@ export class RecordStore {
 
   /** Makes sure of the stream, again and again until it is there; then what waits is sent. */
   #open(waitMs = FIRST_RETRY_MS, tries = 1): void {
-    if (this.#isOpening || this.#closed) return;
+    if (this.#closed) return;
     if (this.#retry) clearTimeout(this.#retry);
+    const attempt = ++this.#attempt;
     this.#isOpening = true;
-    if (this.#phase !== 'off') this.#phase = 'opening';
-    void this.#openOnce().then((error) => {
+    if (this.#phase === 'open') this.#phase = 'opening';
+    void this.#openOnce(attempt).then((error) => {
+      if (attempt !== this.#attempt) return;
       this.#isOpening = false;
       if (error === undefined || this.#closed || this.#nats.isClosed()) return;
       // A server that has just started says no before it says yes.
@@ -294,23 +300,38 @@ export class RecordStore {
     });
   }
 
-  async #openOnce(): Promise<unknown> {
+  /** Does nothing when another attempt has begun meanwhile: what was asked before a reconnect is not answered. */
+  async #openOnce(attempt: number): Promise<unknown> {
+    const last = this.#state?.last ?? 0;
     try {
       const state = await openRecordStream(this.#nats, this.#limits);
       this.#last ??= await lastRecords(this.#nats);
-      if (this.#closed) return undefined;
-      this.#opened(state);
+      if (!this.#closed && attempt === this.#attempt) this.#opened(state, state.last < last);
       return undefined;
     } catch (error) {
       return error;
     }
   }
 
-  #opened(state: RecordStreamState): void {
+  /** Without its stream the server says nothing as long as anybody listens to records. */
+  #lookAgain(): void {
+    if (this.#retry) clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => {
+      this.#open();
+    }, STALLED_RETRY_MS);
+    this.#retry.unref();
+  }
+
+  /** @param isCut whether records that were acknowledged are not there any more */
+  #opened(state: RecordStreamState, isCut: boolean): void {
     const before = this.#state;
+    if (this.#phase === 'stalled' && before?.store === state.store && !isCut) {
+      this.#lookAgain();
+      return;
+    }
     if (before === null) {
       this.#state = state;
-    } else if (before.store !== state.store || before.last > state.last) {
+    } else if (before.store !== state.store || isCut) {
       this.#log.warn('the stored records went with the NATS server: cursors of clients are refused');
       this.#state = state;
       this.#listener.remade();

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -76,6 +77,10 @@ async function proxy(port: number) {
   return { url: `nats://127.0.0.1:${(server.address() as { port: number }).port}`, state, cut };
 }
 
+/** As the kernel has them: T is stopped. */
+const threadStates = (pid: number): string[] =>
+  readdirSync(`/proc/${pid}/task`).map((thread) => / ([A-Z]) /.exec(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8'))?.[1] ?? '');
+
 const range = (first: number, end: number): number[] => Array.from({ length: end - first }, (_, i) => first + i);
 
 test('what was stored while its answer was lost is stored once, and told with its place', async () => {
@@ -125,6 +130,7 @@ test('a server that does not answer holds nobody up; what it has stored is told 
   onTestFinished(() => {
     process.kill(server.pid, 'SIGCONT');
   });
+  await eventually('a server that stands still', () => threadStates(server.pid).every((state) => state === 'T'));
   for (let seq = 1; seq < 4; seq++) store.put(record(seq));
   await eventually('all', () => settled.length === 4);
   store.put(record(4));
@@ -155,6 +161,19 @@ test('a store that was deleted is made again, and its cursors are told to be wor
   expect(settled).toEqual([[0, 1], [1, null], [2, 1]]);
   expect(store.head?.store).not.toBe(before);
   expect(store.notStored.get('no_store')).toBe(1);
+});
+
+test('a store that was deleted is made again also when others listen to records', async () => {
+  const { url } = await natsServer();
+  const { store, settled, told } = await openStore(url);
+  const nats = await natsClient(url);
+  nats.subscribe(ALL_DETECTIONS, { callback: () => undefined });
+  await (await nats.jetstreamManager()).streams.delete(RECORD_STREAM);
+  store.put(record(0));
+  await eventually('made again', () => told.remade === 1);
+  store.put(record(1));
+  await eventually('stored', () => settled.length === 2);
+  expect(settled).toEqual([[0, null], [1, 1]]);
 });
 
 test('switched off, it publishes and stores nothing, and what was stored is deleted', async () => {

@@ -132,7 +132,7 @@ test('whatever dies, a client that goes on gets every stored record once', async
   let sink = await rig.sink();
   const producer = new TestProducer(rig.directory, rig.nats);
   for (const id of ['gate', 'yard']) producer.play(id);
-  const clients = Array.from({ length: 20 }, () => new RecordClient(`127.0.0.1:${port}`, { fromBeginning: true, skipExpired: true }));
+  const clients = Array.from({ length: 100 }, () => new RecordClient(`127.0.0.1:${port}`, { fromBeginning: true, skipExpired: true }));
   const everybody = (count: number) =>
     eventually(() => `${count} records; there are ${clients.map((c) => c.frames.length).join()}\n${sink.process.stderr}`, () => clients.every((c) => c.frames.length >= count), { timeoutMs: 60_000 });
   let cuts = 0;
