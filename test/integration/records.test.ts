@@ -112,6 +112,20 @@ describe('stored records', () => {
     expect(process.stderr.match(/NATS does not store records/g)).toHaveLength(1);
   });
 
+  test('when the store is made anew, those who read it are told, and those who look on are not cut off', async () => {
+    const { rig, address, live, producer } = await storedRecords(5);
+    const all = subscribe(address, { fromBeginning: true });
+    await eventually('five', () => all.responses.length === 5);
+    await (await rig.nats.jetstreamManager()).streams.delete(RECORD_STREAM);
+    producer.play('yard');
+    expect(await all.error).toMatchObject({ code: status.FAILED_PRECONDITION });
+    const before = all.responses[4]?.cursor ?? '';
+    await eventually('records of the new store', () => ![before.replace(/\d+$/, ''), ''].includes(live.responses.at(-1)?.cursor.replace(/\d+$/, '') ?? ''));
+    const again = await subscribe(address, { resumeAfter: before }).error;
+    expect(again.code).toBe(status.FAILED_PRECONDITION);
+    expect(live.responses.map(({ record }) => record?.streamId).filter((id) => id === 'yard').length).toBeGreaterThan(0);
+  });
+
   test('framebus watch goes on where it was', async () => {
     const { address } = await storedRecords(30);
     const file = join(tempFolder(), 'place');
