@@ -19,7 +19,10 @@ export interface FollowedStore {
 
 /** Live records that may wait for one reader; one who is slower reads them from the store. */
 const MOST_WAITING = 64;
-const READ_AT_ONCE = 64;
+const MOST_AT_ONCE = 256;
+/** What is read at once is in memory while a slow reader takes it: records with masks can be large. */
+const BYTES_AT_ONCE = 4 << 20;
+const EXPECTED_BYTES = 64 << 10;
 const RETRY_MS = 200;
 
 /**
@@ -35,6 +38,8 @@ export class RecordFollower implements RecordListener {
   readonly #queue: { record: DetectionRecord | null; position: number }[] = [];
   /** Position of the next record to send or to queue. */
   #next: number;
+  /** Size of the largest record that was read the last time. */
+  #largest = EXPECTED_BYTES;
   #isReading = false;
   #closed = false;
 
@@ -116,16 +121,21 @@ export class RecordFollower implements RecordListener {
       }
       try {
         if (head === null) throw new Error('no store');
-        const most = Math.min(READ_AT_ONCE, head.position - this.#next + 1);
-        await this.#take(await this.#store.read(this.#next, most), head.position);
+        await this.#take(await this.#store.read(this.#next, this.#mostAtOnce(head.position)), head.position);
       } catch {
         await sleep(RETRY_MS, undefined, { ref: false });
       }
     }
   }
 
+  #mostAtOnce(head: number): number {
+    const most = Math.min(MOST_AT_ONCE, Math.ceil(BYTES_AT_ONCE / this.#largest));
+    return Math.min(most, head - this.#next + 1);
+  }
+
   async #take(records: readonly StoredRecord[], head: number): Promise<void> {
     if (records.length === 0) this.#skipTo(Math.min(await this.#store.first(), head + 1));
+    this.#largest = records.reduce((most, { data }) => Math.max(most, data.length), 1);
     for (const { position, streamId, data } of records) {
       if (this.#outlet.isPaused) await this.#outlet.room();
       if (this.#isClosed()) return;

@@ -71,6 +71,17 @@ test('reads what is stored, and goes live without gap or repetition', async () =
   expect(state.reads).toBe(reads);
 });
 
+test('of large records few are read at once', async () => {
+  const { follower, stored, state, got } = rig();
+  const data = encodeRecord(DetectionRecord.fromPartial({ streamId: 'gate', model: 'x'.repeat(1 << 20) }));
+  for (let position = 1; position <= 100; position++) stored.push({ position, streamId: 'gate', data });
+  state.head = 100;
+  follower.start();
+  await eventually('all', () => got.length === 100);
+  // 64 at first, then 4.
+  expect(state.reads).toBe(10);
+});
+
 test('what is stored and was not offered is read, also when nothing comes behind it', async () => {
   const { follower, put, seqs } = rig();
   follower.start();
