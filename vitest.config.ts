@@ -3,15 +3,19 @@ import path from 'node:path';
 
 const root = import.meta.dirname;
 
-/** Tests with real processes, sockets and the addon: one file at a time, each in its own process. */
-function alone(name: string, testTimeout: number) {
+/**
+ * Tests with real processes, sockets and the addon: each file in its own process, and no more
+ * files at a time than leave them the machine.
+ */
+function inProcesses(name: string, testTimeout: number, filesAtOnce: number) {
   return {
     extends: true as const,
     test: {
       name,
       include: [`test/${name}/**/*.test.{ts,mjs}`],
       pool: 'forks' as const,
-      fileParallelism: false,
+      fileParallelism: filesAtOnce > 1,
+      maxWorkers: filesAtOnce,
       testTimeout,
       hookTimeout: testTimeout,
       teardownTimeout: 10_000,
@@ -37,9 +41,10 @@ export default defineConfig({
           hookTimeout: 20_000,
         },
       },
-      alone('native', 120_000),
-      alone('integration', 120_000),
-      alone('e2e', 300_000),
+      inProcesses('native', 120_000, 1),
+      // They wait more than they work.
+      inProcesses('integration', 180_000, 2),
+      inProcesses('e2e', 300_000, 1),
     ],
   },
 });
