@@ -199,6 +199,26 @@ describe('frame bus in one process', () => {
     lease.release();
   });
 
+  it('outlives threads that end by an error of theirs, and has their leases back', async () => {
+    const directory = tempFolder();
+    const { pool, consumer, server, serverEvents } = pair(directory);
+    await consumer.attach('ingest-0', pool.epoch);
+    const slot = pool.acquire(false);
+    if (slot === null) throw new Error('no slot');
+    const generation = slot.publish();
+    const lease = leased(consumer.lease(pool.epoch, slot.slot, generation));
+    const workerData = { directory, epoch: pool.epoch, slot: slot.slot, generation, leaseId: lease.id, fails: true };
+    for (let round = 1; round <= 5; round++) {
+      const workers = [0, 1].map(() => new Worker(join(ROOT, 'test/fixtures/bus_worker.mjs'), { workerData }));
+      const errors = await Promise.all(workers.map(async (worker) => (await once(worker, 'error')) as [Error]));
+      for (const [error] of errors) expect(error.message).toBe('Expected object for frames[1] but received number 0');
+      await eventually('both gone', () => serverEvents.filter(({ type }) => type === 'detached').length === 2 * round);
+    }
+    expect(server.consumers()).toEqual({ infer: 1 });
+    expect(lease.valid()).toBe(true);
+    lease.release();
+  });
+
   it('has the clock of Node', () => {
     const before = process.hrtime.bigint();
     const now = monotonicNs();
