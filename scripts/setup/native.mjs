@@ -52,9 +52,9 @@ export function nativeProgram(program) {
 }
 
 /**
- * Configures and builds a target of native/CMakeLists.txt.
+ * Configures and builds targets of native/CMakeLists.txt.
  * @param {import('./steps.mjs').StepContext} context
- * @param {{directory: string, target: string, sanitize?: string, compiler?: string}} build
+ * @param {{directory: string, target: string | string[], sanitize?: string, compiler?: string}} build
  */
 export async function buildNative(context, { directory, target, sanitize, compiler }) {
   context.note('cmake');
@@ -63,7 +63,7 @@ export async function buildNative(context, { directory, target, sanitize, compil
     ...(compiler ? [`-DCMAKE_CXX_COMPILER=${compiler}`] : []),
   ];
   await run('cmake', ['-S', 'native', '-B', directory, '-G', 'Ninja', ...definitions], context.options);
-  await run('cmake', ['--build', directory, '--target', target], {
+  await run('cmake', ['--build', directory, '--target', ...[target].flat()], {
     ...context.options,
     env: { NINJA_STATUS: '[%f/%t] ' },
     onLine: (line) => {
