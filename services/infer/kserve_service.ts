@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { sendUnaryData, ServerUnaryCall, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import { callSignal } from '../../lib/call_signal.js';
 import { toGrpcError } from '../../lib/rpc.js';
 import { PACKAGE_ROOT } from '../../lib/package_root.js';
 import {
@@ -57,15 +58,13 @@ export class KserveService {
 
   async #infer(call: ServerUnaryCall<ModelInferRequest, ModelInferResponse>): Promise<ModelInferResponse> {
     const { modelName, modelVersion, id } = call.request;
-    const given = new AbortController();
-    // Also when its deadline has passed, or the connection is gone.
-    call.on('cancelled', () => given.abort());
+    const gone = callSignal(call);
     for (;;) {
       const model = kserveModel(this.#models, modelName, modelVersion);
       const request = checkRequest(model, call.request);
-      const [result] = await Promise.allSettled([this.#models.run(modelName, request.inputs, given.signal)]);
+      const [result] = await Promise.allSettled([this.#models.run(modelName, request.inputs, gone)]);
       // Another generation has taken over while it waited, and nobody knows which one ran: once more, on that one.
-      const isSwapped = !given.signal.aborted && kserveModel(this.#models, modelName, modelVersion).version !== model.version;
+      const isSwapped = !gone.aborted && kserveModel(this.#models, modelName, modelVersion).version !== model.version;
       if (isSwapped) continue;
       if (result.status === 'rejected') throw result.reason;
       return inferResponse(model, id, request, result.value);

@@ -1,6 +1,7 @@
 import { Metadata, type handleUnaryCall, type ServerUnaryCall, type ServerWritableStream } from '@grpc/grpc-js';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { callSignal } from '../../lib/call_signal.js';
 import { FramebusError } from '../../lib/errors.js';
 import { toGrpcError } from '../../lib/rpc.js';
 import { NAME } from '../../lib/subjects.js';
@@ -57,9 +58,8 @@ export class ModelServiceImpl {
   /** @param work is given a signal that is aborted when the client has gone, or does not wait any longer */
   #answer<Request, Response>(work: (request: Request, signal: AbortSignal) => Promise<Response>): handleUnaryCall<Request, Response> {
     return (call: ServerUnaryCall<Request, Response>, done) => {
-      const gone = new AbortController();
-      call.on('cancelled', () => gone.abort());
-      const answer = this.#closed ? Promise.reject(stopping()) : Promise.resolve().then(() => work(call.request, gone.signal));
+      const gone = callSignal(call);
+      const answer = this.#closed ? Promise.reject(stopping()) : Promise.resolve().then(() => work(call.request, gone));
       answer.then(
         (response) => done(null, response),
         (error: unknown) => done(toGrpcError(error)),
@@ -70,6 +70,8 @@ export class ModelServiceImpl {
   /** Changes that come at once, or while the client does not read, are one message. */
   #watch(call: WatchCall): void {
     if (this.#closed) return void call.emit('error', stopping());
+    const gone = callSignal(call);
+    if (gone.aborted) return;
     const { registry } = this.#parts;
     let isDue = true;
     let isFull = false;
@@ -96,7 +98,7 @@ export class ModelServiceImpl {
       send();
     });
     call.on('close', end);
-    call.on('cancelled', () => {
+    gone.addEventListener('abort', () => {
       end();
       call.end();
     });

@@ -32,13 +32,15 @@ export class TensorQueue {
   /** Resolves with the outputs. @throws ENGINE_FAILED; CANCELLED when `signal` is aborted before it has started */
   add(inputs: Inputs, signal: AbortSignal): Promise<OutputTensorData[]> {
     return new Promise((resolve, reject) => {
+      const cancelled = (): void => reject(new FramebusError('CANCELLED', 'the request was cancelled'));
+      if (signal.aborted) return cancelled();
       const waiting: Waiting = { inputs, resolve, reject };
       this.#waiting.push(waiting);
       signal.addEventListener('abort', () => {
         const at = this.#waiting.indexOf(waiting);
         if (at < 0) return;
         this.#waiting.splice(at, 1);
-        reject(new FramebusError('CANCELLED', 'the request was cancelled'));
+        cancelled();
       });
     });
   }

@@ -1,4 +1,5 @@
 import { Metadata, type ServerWritableStream } from '@grpc/grpc-js';
+import { callSignal } from '../../lib/call_signal.js';
 import { FramebusError } from '../../lib/errors.js';
 import { toGrpcError } from '../../lib/rpc.js';
 import type {
@@ -71,11 +72,13 @@ export class DetectionServiceImpl {
   get handlers(): DetectionServiceServer {
     return {
       subscribe: (call: Call) => {
+        const gone = callSignal(call);
+        if (gone.aborted) return;
         this.#calls.set(call, null);
         call.on('close', () => {
           this.#forget(call);
         });
-        call.on('cancelled', () => {
+        gone.addEventListener('abort', () => {
           this.#forget(call);
           call.end();
         });
