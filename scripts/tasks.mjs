@@ -8,8 +8,9 @@
  *   check      lint and typecheck
  */
 import { lintGates, typecheckGates } from './gates/lint.mjs';
-import { CommandFailed, run } from './run/command.mjs';
+import { passesGate } from './gates/run.mjs';
 import { runMain, withInterrupt } from './run/interrupt.mjs';
+import { inLanes } from './run/lanes.mjs';
 import { contracts } from './setup/contracts.mjs';
 import { nativeAddon } from './setup/native.mjs';
 import { runSteps, SetupFailed } from './setup/steps.mjs';
@@ -41,16 +42,8 @@ async function runTask(name, signal) {
 
 /** Runs all of them even when one fails, so that one run shows everything. */
 async function runGates(list, signal) {
-  const failed = [];
-  for (const gate of list) {
-    process.stderr.write(`── ${gate.name}\n`);
-    try {
-      await run(gate.command, gate.args, { signal, cwd: gate.cwd });
-    } catch (error) {
-      if (!(error instanceof CommandFailed)) throw error;
-      failed.push(gate.name);
-    }
-  }
+  const passed = await inLanes(list, (gate) => passesGate(gate, signal));
+  const failed = list.filter((_, at) => !passed[at]).map(({ name }) => name);
   process.stderr.write(failed.length ? `Failed: ${failed.join(', ')}\n` : 'All passed.\n');
   return failed.length === 0 ? 0 : 1;
 }

@@ -1,10 +1,11 @@
 /**
  * `npm test`: set-up, gates, the model, C++ tests, all vitest projects. The last line has the real sums.
- * `npm test -- NAME…` runs only the parts whose name starts so (for example: lint unit).
+ * `npm test -- NAME…` runs only the parts whose name starts so (for example: eslint unit).
  */
 import { lintGates, typecheckGates } from './gates/lint.mjs';
-import { CommandFailed, run } from './run/command.mjs';
+import { passesGate } from './gates/run.mjs';
 import { runMain, withInterrupt } from './run/interrupt.mjs';
+import { inLanes } from './run/lanes.mjs';
 import { setUp } from './setup/all.mjs';
 import { CPP_BUILDS, runCppTests } from './suites/cpp.mjs';
 import { runDmabuf } from './suites/dmabuf.mjs';
@@ -13,11 +14,16 @@ import { addProblem, outcome, summary } from './suites/outcome.mjs';
 import { runTorture, TORTURES } from './suites/torture.mjs';
 import { PROJECTS, runProject } from './suites/vitest.mjs';
 
-const parts = [
+/** Each of these keeps one core busy. */
+const pairable = [
+  { name: 'dmabuf', work: (signal) => runDmabuf(signal, { optional: true }) },
   ...[...lintGates(), ...typecheckGates()].map((gate) => ({
     name: gate.name,
     work: (signal) => runGate(gate, signal),
   })),
+];
+/** And these all that there are. */
+const suites = [
   { name: 'model', work: (signal) => runModel(signal) },
   ...CPP_BUILDS.map((build) => ({
     name: build.name,
@@ -27,7 +33,6 @@ const parts = [
     name: torture.name,
     work: (signal) => runTorture(torture, signal),
   })),
-  { name: 'dmabuf', work: (signal) => runDmabuf(signal, { optional: true }) },
   ...PROJECTS.map((project) => ({
     name: project.name,
     work: (signal) => runProject(project, signal),
@@ -38,13 +43,15 @@ await runMain(() => withInterrupt(testAll));
 
 async function testAll(signal) {
   const wanted = process.argv.slice(2);
-  const chosen = parts.filter(
-    (part) => wanted.length === 0 || wanted.some((name) => part.name.startsWith(name)),
-  );
+  const isWanted = (part) => wanted.length === 0 || wanted.some((name) => part.name.startsWith(name));
   const outcomes = [];
   try {
     await setUp({ signal, tests: true });
-    for (const part of chosen) outcomes.push(await runPart(part, signal));
+    outcomes.push(...(await inLanes(pairable.filter(isWanted), (part) => runPart(part, signal))));
+    for (const part of suites.filter(isWanted)) {
+      process.stdout.write(`\n── ${part.name}\n`);
+      outcomes.push(await runPart(part, signal));
+    }
   } catch (error) {
     if (signal.aborted) throw error;
     const broken = outcome('set-up');
@@ -57,7 +64,6 @@ async function testAll(signal) {
 }
 
 async function runPart({ name, work }, signal) {
-  process.stdout.write(`\n── ${name}\n`);
   const startedAt = performance.now();
   let result;
   try {
@@ -73,11 +79,6 @@ async function runPart({ name, work }, signal) {
 /** A gate is no test: it adds nothing when it passes, a failure when it does not. */
 async function runGate(gate, signal) {
   const result = outcome(gate.name, { gate: true });
-  try {
-    await run(gate.command, gate.args, { signal, cwd: gate.cwd });
-  } catch (error) {
-    if (!(error instanceof CommandFailed)) throw error;
-    addProblem(result, 'failed, see above');
-  }
+  if (!(await passesGate(gate, signal))) addProblem(result, 'failed, see above');
   return result;
 }

@@ -29,6 +29,12 @@ struct Failure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Out of line: a test has hundreds of checks, and the compiler would instrument each.
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail(const char* file, int line,
+                                                        const char* condition) {
+  throw Failure(std::string(file) + ":" + std::to_string(line) + ": " + condition);
+}
+
 inline int run_all() {
   int failed = 0;
   for (const Case& c : cases()) {
@@ -55,9 +61,7 @@ inline int run_all() {
   static const framebus::test::Register FB_JOIN(test_register_, __LINE__){ \
       name, &FB_JOIN(test_body_, __LINE__)};                               \
   static void FB_JOIN(test_body_, __LINE__)()
-#define CHECK(condition)                                                                     \
-  do {                                                                                       \
-    if (!(condition))                                                                        \
-      throw framebus::test::Failure(std::string(__FILE__) + ":" + std::to_string(__LINE__) + \
-                                    ": " #condition);                                        \
+#define CHECK(condition)                                                    \
+  do {                                                                      \
+    if (!(condition)) framebus::test::fail(__FILE__, __LINE__, #condition); \
   } while (false)

@@ -44,7 +44,7 @@ function cruised() {
 
 function nativeSources() {
   const files = [];
-  for (const folder of ['core', 'binding', 'test']) {
+  for (const folder of ['core', 'binding', 'engine', 'test']) {
     const entries = readdirSync(path.join(root, 'native', folder), { recursive: true });
     const sources = entries.filter((name) => /\.(cc|h)$/.test(name));
     files.push(...sources.map((name) => path.join('native', folder, name)));

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { Interrupted, run, tail } from '../run/command.mjs';
+import { inLanes } from '../run/lanes.mjs';
 import { root, stateDirectory } from '../run/paths.mjs';
 import { buildNative } from '../setup/native.mjs';
 import { addProblem, outcome } from './outcome.mjs';
@@ -33,7 +34,7 @@ export async function runCppTests(build, signal) {
   if (programs.length === 0) addProblem(result, 'there are no tests');
   const note = () => undefined;
   await buildNative({ signal, note, options: { signal } }, { ...build, target: build.programs ?? 'core_tests' });
-  for (const program of programs) await runProgram(result, build, program, signal);
+  await inLanes(programs, (program) => runProgram(result, build, program, signal));
   return result;
 }
 
