@@ -55,7 +55,7 @@ for (const model of await models()) {
       batch: batchOf(model.manifest),
       threads: engineThreads(Number(values.threads), 1),
       clip: path.join(defaults.models.cache, 'vtest.avi'),
-      effort: values.quick ? { blocks: 1, blockSeconds: 2 } : { blocks: 5, blockSeconds: 5 },
+      effort: values.quick ? { blocks: 1, blockSeconds: 2 } : { blocks: 9, blockSeconds: 3 },
       say: (text) => process.stderr.write(`${text}\n`),
     }),
   );

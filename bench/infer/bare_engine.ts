@@ -1,12 +1,16 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { disableOnnxTelemetry } from '../../lib/onnx_telemetry.js';
+import type { PreprocessSpec } from '../../native/contract.js';
 
 /** What runs in the thread. */
 export interface EngineLoop {
   file: string;
   threads: number;
   batch: number;
+  /** A clip of which the first picture is looked at, and how it gets into the model. */
+  clip: string;
+  spec: PreprocessSpec;
 }
 
 export interface EngineBlock {

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import type { ModelManifest } from '../../models/manifest.js';
+import { preprocessSpec } from '../../services/infer/detector.js';
 import { median } from '../bus/quantile.js';
 import { BareEngine } from './bare_engine.js';
 import { InferRig } from './infer_rig.js';
@@ -32,7 +33,7 @@ export interface InferFigures {
 }
 
 /** The service is offered so much more than the bare engine can do. */
-const OVERLOAD = 2;
+const OVERLOAD = 1.5;
 /** The first look at the engine, which the overload is taken from. */
 const PROBE_SECONDS = 1;
 
@@ -40,7 +41,7 @@ const PROBE_SECONDS = 1;
 export async function measureInfer(options: InferMeasurementOptions): Promise<InferFigures> {
   const { manifest, modelFile, threads, batch, effort, say } = options;
   mkdirSync(options.folder, { recursive: true });
-  const engine = await BareEngine.start({ file: modelFile, threads, batch });
+  const engine = await BareEngine.start({ file: modelFile, threads, batch, clip: options.clip, spec: preprocessSpec(manifest.input) });
   try {
     const rig = await InferRig.start({ ...options, model: manifest.name });
     try {

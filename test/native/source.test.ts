@@ -9,6 +9,7 @@ import type { FrameLease } from '../../native/contract.js';
 import { createBusServer, createSource, monotonicNs, probeMedia } from '../../native/index.js';
 import { hasTestData, probedClips, TEST_DATA } from '../helpers/data.js';
 import { eventually } from '../helpers/eventually.js';
+import { ROOT, TestProcess } from '../helpers/process.js';
 import { hasFfmpeg } from '../helpers/raw_video.js';
 import { fastFile, SourceRig } from '../helpers/source_rig.js';
 import { tempFolder } from '../helpers/temp.js';
@@ -224,5 +225,13 @@ describe('probeMedia', () => {
     const probe = probeMedia(['videoconvert', 'no-such-element']);
     expect(probe.gstreamerVersion).toMatch(/^1\.\d+\.\d+$/);
     expect(probe.elements).toEqual({ videoconvert: true, 'no-such-element': false });
+  });
+});
+
+describe('the addon', () => {
+  it('can be used by one thread after the other, also when the main thread does not', async () => {
+    const child = new TestProcess(process.execPath, [join(ROOT, 'test', 'fixtures', 'addon_threads.mjs'), makeClip(320, 240, 5)]);
+    expect(await child.exitCode(), child.stderr).toBe(0);
+    expect(child.stdout).toBe('320\n320\n320\n');
   });
 });
