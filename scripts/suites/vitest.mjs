@@ -10,8 +10,8 @@ import { addProblem, outcome } from './outcome.mjs';
 export const PROJECTS = [
   { name: 'unit', withinMinutes: 5 },
   { name: 'native', withinMinutes: 5 },
-  { name: 'integration', withinMinutes: 15 },
-  { name: 'e2e', withinMinutes: 15 },
+  { name: 'integration', withinMinutes: 20 },
+  { name: 'e2e', withinMinutes: 20 },
 ];
 
 /**

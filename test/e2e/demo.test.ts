@@ -74,7 +74,8 @@ describe('framebus demo', () => {
     const before = performance.now();
     process.kill('SIGINT');
     expect(await process.exitCode(), process.stderr).toBe(0);
-    expect(performance.now() - before).toBeLessThan(5000);
+    // On a machine that does nothing else.
+    expect(performance.now() - before).toBeLessThan(30_000);
     expect(readdirSync(folder)).toEqual([]);
     expect(processesOf(folder)).toEqual([]);
   }, 180_000);

@@ -158,7 +158,8 @@ describe('bus.frames', () => {
     const started = performance.now();
     await opened.close();
     await reader.done;
-    expect(performance.now() - started).toBeLessThan(5_000);
+    // Not for ever, as it would if it waited for NATS.
+    expect(performance.now() - started).toBeLessThan(30_000);
     expect(reader.error).toBeUndefined();
   });
 

@@ -231,7 +231,7 @@ describe('bus.producer', () => {
       for (let n = 0; n < 3; n++) (await next(frames)).release();
       await frames.close();
     }
-    await eventually('no group is left', () => producer.pools().every(({ groups }) => groups.length === 0), { timeoutMs: 2_000 });
+    await eventually('no group is left', () => producer.pools().every(({ groups }) => groups.length === 0));
     expect(producer.pools()[0]!.consumers).toEqual([]);
   });
 

@@ -20,9 +20,9 @@ interface Worker {
 }
 
 /** A worker of model "m" that acknowledges what it gets. */
-async function worker(nats: NatsConnection, acknowledge = true): Promise<Worker> {
+async function worker(nats: NatsConnection, acknowledge = true, options: Partial<typeof OPTIONS> = {}): Promise<Worker> {
   const got: PulledMessage[] = [];
-  const consumer = new FrameConsumer(nats, OPTIONS, (message) => {
+  const consumer = new FrameConsumer(nats, { ...OPTIONS, ...options }, (message) => {
     got.push(message);
     if (acknowledge) message.ack();
   }, captureLog().log);
@@ -125,14 +125,16 @@ describe('FrameConsumer', () => {
 
   it('gives a frame back, for another one', async () => {
     const nats = await start();
-    const a = await worker(nats, false);
+    // Longer than the test: only what was given back comes again.
+    const patient = { ackWaitMs: 600_000 };
+    const a = await worker(nats, false, patient);
     a.consumer.want(1);
     publish(nats, 'a', 'a1');
     await eventually('the frame', () => a.got.length === 1);
-    const b = await worker(nats);
+    const b = await worker(nats, true, patient);
     b.consumer.want(1);
     a.got[0]?.nak(5);
-    await eventually('the frame at the other', () => b.got.length === 1, { timeoutMs: 800 });
+    await eventually('the frame at the other', () => b.got.length === 1);
   });
 
   it('goes on after the server has forgotten the consumer', async () => {

@@ -36,16 +36,21 @@ async function ffprobe(...input: string[]): Promise<Probe | undefined> {
 }
 
 /** The last word of a sink on a stream. */
-async function lastStatus(rig: SinkRig, streamId: string): Promise<() => Promise<StreamStatus>> {
+async function lastStatus(rig: SinkRig, streamId: string): Promise<(expected?: (stream: StreamStatus) => boolean) => Promise<StreamStatus>> {
   const board = new StatusBoard(rig.nats);
   const heard: ServiceStatus[] = [];
   board.onStatus((status) => heard.push(status));
   await rig.nats.flush();
-  return () =>
-    eventually('the last status', () => {
-      const last = heard.find((s) => s.state === ServiceState.SERVICE_STATE_STOPPED);
-      return last?.streams.find((s) => s.streamId === streamId);
-    });
+  const ofStream = ({ streams }: ServiceStatus): StreamStatus[] => streams.filter((stream) => stream.streamId === streamId);
+  return (expected) =>
+    eventually(
+      expected === undefined ? 'the last status' : 'the expected status',
+      () => {
+        if (expected !== undefined) return heard.flatMap(ofStream).find(expected);
+        return heard.filter(({ state }) => state === ServiceState.SERVICE_STATE_STOPPED).flatMap(ofStream)[0];
+      },
+      { timeoutMs: 60_000 },
+    );
 }
 
 /** Every frame that came in was encoded, or dropped for exactly one of the sink's reasons. */
@@ -309,6 +314,7 @@ describe('sink', () => {
     const seqsOf = (id: string): number[] =>
       all.responses.filter((r) => r.record?.streamId === id).map((r) => Number(r.record?.seq));
     await eventually('the whole file', () => seqsOf(LOSSLESS).length >= 150, { timeoutMs: 60_000 });
+    await live(({ drops }) => (drops['encoder_full'] ?? 0n) > 0n);
     sink.kill('SIGTERM');
     expect(await sink.exitCode(), sink.stderr).toBe(0);
     const [liveStatus, fileStatus] = [await live(), await file()];
