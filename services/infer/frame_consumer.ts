@@ -26,9 +26,13 @@ export interface FrameConsumerOptions {
   ackWaitMs: number;
 }
 
-/** Life of one request for frames; the server forgets it after this, and so do we. */
-const PULL_EXPIRES_MS = 5_000;
-const PULL_GRACE_MS = 1_000;
+/**
+ * Life of one request for frames; the server forgets it after this, and so do we. Short, because
+ * nats-server 2.9 at times does not see that there is something for a request that waits; it
+ * does for the next one.
+ */
+const PULL_EXPIRES_MS = 1_000;
+const PULL_GRACE_MS = 500;
 const LONGEST_RETRY_MS = 2_000;
 const NS_PER_MS = 1e6;
 /** Most frames that are looked through for the one whose turn it is. */
