@@ -97,4 +97,14 @@ bool layout_fits(const FrameFormat& format, const PlaneLayout& layout) {
   return true;
 }
 
+FrameView view_of(const FrameFormat& format, const PlaneLayout& layout, const uint8_t* slot) {
+  FrameView view;
+  view.format = format;
+  for (uint32_t p = 0; p < plane_count(format.pixel_format); ++p) {
+    view.data[p] = slot + layout.offset[p];
+    view.stride[p] = layout.stride[p];
+  }
+  return view;
+}
+
 }  // namespace framebus

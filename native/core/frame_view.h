@@ -92,5 +92,7 @@ PlaneLayout tight_layout(const FrameFormat& format);
 // Whether all planes of a format lie inside a slot of this layout. Safe for
 // any values, for example received ones.
 bool layout_fits(const FrameFormat& format, const PlaneLayout& layout);
+// The frame whose slot starts at `slot`, which stays the caller's.
+FrameView view_of(const FrameFormat& format, const PlaneLayout& layout, const uint8_t* slot);
 
 }  // namespace framebus

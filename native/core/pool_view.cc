@@ -14,37 +14,23 @@ SlotLease::SlotLease(std::shared_ptr<PoolView> pool, uint32_t slot, uint64_t gen
 
 SlotLease::~SlotLease() { pool_->end(slot_); }
 
-namespace {
-
-FrameView view_at(const FrameFormat& format, const PlaneLayout& layout, const uint8_t* data) {
-  FrameView view;
-  view.format = format;
-  for (uint32_t p = 0; p < plane_count(format.pixel_format); ++p) {
-    view.data[p] = data + layout.offset[p];
-    view.stride[p] = layout.stride[p];
-  }
-  return view;
-}
-
-}  // namespace
-
 FrameRead SlotLease::read() const {
   const PoolMapping& pixels = *pool_->pixels_;
   if (const uint8_t* const data = pixels.host(slot_)) {
-    if (memory() == MemoryKind::kShm) return FrameRead(view_at(format(), layout(), data));
+    if (memory() == MemoryKind::kShm) return FrameRead(view_of(format(), layout(), data));
     pixels.begin_read(slot_);
     std::shared_ptr<void> access(
         nullptr, [pool = pool_, slot = slot_](void*) { pool->pixels_->end_read(slot); });
-    return {view_at(format(), layout(), data), std::move(access)};
+    return {view_of(format(), layout(), data), std::move(access)};
   }
   const std::shared_ptr<const uint8_t> copy = pixels.copy(slot_, layout().slot_bytes);
-  return {view_at(format(), layout(), copy.get()), std::const_pointer_cast<uint8_t>(copy)};
+  return {view_of(format(), layout(), copy.get()), std::const_pointer_cast<uint8_t>(copy)};
 }
 
 FrameView SlotLease::device() const {
   const uint64_t address = pool_->pixels_->device(slot_);
   if (address == 0) return {};
-  return view_at(format(), layout(), reinterpret_cast<const uint8_t*>(address));
+  return view_of(format(), layout(), reinterpret_cast<const uint8_t*>(address));
 }
 
 bool SlotLease::valid() const {

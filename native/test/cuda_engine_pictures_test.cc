@@ -45,15 +45,7 @@ class NoiseFrame : public Lease {
   bool valid() const override { return true; }
 
  private:
-  FrameView view(const uint8_t* base) const {
-    FrameView view;
-    view.format = format_;
-    for (uint32_t p = 0; p < plane_count(format_.pixel_format); ++p) {
-      view.data[p] = base + layout_.offset[p];
-      view.stride[p] = layout_.stride[p];
-    }
-    return view;
-  }
+  FrameView view(const uint8_t* base) const { return view_of(format_, layout_, base); }
 
   FrameFormat format_;
   PlaneLayout layout_;

@@ -7,6 +7,7 @@
 #include "core/cuda_release.h"
 #include "core/pool_memory.h"
 #include "cuda_rig.h"
+#include "error_code.h"
 
 using namespace framebus;
 using namespace framebus::test;
@@ -15,17 +16,6 @@ using namespace std::chrono_literals;
 namespace {
 
 Gpu gpu = Gpu::kNone;
-
-template <class Function>
-std::string code_of(Function function, std::string* message = nullptr) {
-  try {
-    function();
-  } catch (const Error& error) {
-    if (message != nullptr) *message = error.what();
-    return error.code();
-  }
-  return "";
-}
 
 PoolMemoryOptions memory_options(MemoryKind kind = MemoryKind::kCuda) {
   return {.kind = kind, .stream_id = "gate", .slots = 4, .slot_stride = 90112};

@@ -38,13 +38,8 @@ class NoisePool {
 
  private:
   FrameView view(const uint8_t* base, unsigned bits) const {
-    FrameView view;
-    view.format = format_;
+    FrameView view = view_of(format_, layout_, base);
     variant_colors(bits, view.format);
-    for (uint32_t p = 0; p < plane_count(format_.pixel_format); ++p) {
-      view.data[p] = base + layout_.offset[p];
-      view.stride[p] = layout_.stride[p];
-    }
     return view;
   }
 

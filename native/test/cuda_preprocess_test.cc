@@ -8,6 +8,7 @@
 #include "core/cuda_preprocess_kernel.h"
 #include "cuda_noise.h"
 #include "cuda_rig.h"
+#include "error_code.h"
 #include "nvrtc_kit.h"
 #include "preprocess_variants.h"
 
@@ -159,7 +160,7 @@ TEST("frames that lie elsewhere are refused") {
   std::string message;
   const std::array mixed{pool.device(0), pool.host(0)};
   const auto refused = [&](std::span<const FrameView> frames) {
-    return error_of([&] { preprocessor->to_host(frames, spec, tensor.data()); }, &message);
+    return code_of([&] { preprocessor->to_host(frames, spec, tensor.data()); }, &message);
   };
   CHECK(refused(mixed) == "CUDA_DEVICE");
   CHECK(message.find("no device memory") != std::string::npos);
@@ -209,7 +210,7 @@ TEST("what the compiler refuses is said, and leaves nothing behind") {
   const Live before = live();
   const Setting broken("FRAMEBUS_FAKE_NVRTC", "fails");
   std::string message;
-  CHECK(error_of([&] { rig.make(); }, &message) == "CUDA_COMPILE");
+  CHECK(code_of([&] { rig.make(); }, &message) == "CUDA_COMPILE");
   CHECK(message.find("nothing that can be compiled") != std::string::npos);
   CHECK(live() == before);
 }

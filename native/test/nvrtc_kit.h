@@ -8,7 +8,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "core/error.h"
 #include "core/nvrtc.h"
 
 namespace framebus::test {
@@ -58,16 +57,5 @@ class Setting {
   bool had_ = false;
   std::string before_;
 };
-
-template <class Function>
-std::string error_of(Function function, std::string* message = nullptr) {
-  try {
-    function();
-  } catch (const Error& error) {
-    if (message != nullptr) *message = error.what();
-    return error.code();
-  }
-  return "";
-}
 
 }  // namespace framebus::test

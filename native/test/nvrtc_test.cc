@@ -12,6 +12,7 @@
 #include "bus_rig.h"
 #include "core/cuda_kernel_cache.h"
 #include "cuda_preprocess_source.h"
+#include "error_code.h"
 #include "nvrtc_kit.h"
 
 using namespace framebus;
@@ -58,7 +59,7 @@ TEST("NVIDIA's compiler compiles the kernel for every GPU that it knows") {
 TEST("NVIDIA's compiler says what is wrong with a source") {
   if (!real) return;
   std::string message;
-  CHECK(error_of([] { real->compile("int a = ;", "wrong.cu", 90); }, &message) == "CUDA_COMPILE");
+  CHECK(code_of([] { real->compile("int a = ;", "wrong.cu", 90); }, &message) == "CUDA_COMPILE");
   CHECK(message.find("wrong.cu(1): error") != std::string::npos);
 }
 
@@ -76,7 +77,7 @@ TEST("a GPU that is too old for the compiler") {
   const Nvrtc nvrtc(FRAMEBUS_FAKE_LIBNVRTC);
   const Setting modern("FRAMEBUS_FAKE_NVRTC", "new-gpus");
   std::string message;
-  CHECK(error_of([&] { nvrtc.compile(kFine, "one.cu", 90); }, &message) == "CUDA_COMPILE");
+  CHECK(code_of([&] { nvrtc.compile(kFine, "one.cu", 90); }, &message) == "CUDA_COMPILE");
   CHECK(message.find("compute capability 9.0; name an older libnvrtc") != std::string::npos);
 }
 
@@ -84,7 +85,7 @@ TEST("what the compiler says is in the error, and nothing is left") {
   const Nvrtc nvrtc(FRAMEBUS_FAKE_LIBNVRTC);
   const Setting broken("FRAMEBUS_FAKE_NVRTC", "fails");
   std::string message;
-  CHECK(error_of([&] { nvrtc.compile(kFine, "one.cu", 90); }, &message) == "CUDA_COMPILE");
+  CHECK(code_of([&] { nvrtc.compile(kFine, "one.cu", 90); }, &message) == "CUDA_COMPILE");
   CHECK(
       message ==
       "one.cu for sm_90: NVRTC_ERROR_COMPILATION:\none.cu(1): error: nothing that can be compiled");
@@ -94,10 +95,10 @@ TEST("what the compiler says is in the error, and nothing is left") {
 
 TEST("no library, or one that is something else") {
   std::string message;
-  CHECK(error_of([] { Nvrtc("/nonexistent/libnvrtc.so.13"); }, &message) == "NVRTC_UNAVAILABLE");
+  CHECK(code_of([] { Nvrtc("/nonexistent/libnvrtc.so.13"); }, &message) == "NVRTC_UNAVAILABLE");
   CHECK(message.find("/nonexistent/libnvrtc.so.13: cannot open") != std::string::npos);
   CHECK(message.find("FRAMEBUS_NVRTC") != std::string::npos);
-  CHECK(error_of([] { Nvrtc("libm.so.6"); }, &message) == "NVRTC_UNAVAILABLE");
+  CHECK(code_of([] { Nvrtc("libm.so.6"); }, &message) == "NVRTC_UNAVAILABLE");
   CHECK(message.find("it has no nvrtcVersion") != std::string::npos);
 }
 
@@ -206,7 +207,7 @@ TEST("the user's folder") {
 
 int main() {
   for (const std::string& candidate : nvrtc_candidates(13)) {
-    if (error_of([&] { real.emplace(candidate); }).empty()) break;
+    if (code_of([&] { real.emplace(candidate); }).empty()) break;
   }
   if (!real) std::printf("# skipped with NVIDIA's compiler: no libnvrtc on this machine\n");
   ::unsetenv("FRAMEBUS_NVRTC");  // Of whoever runs this; the rest is about the fake one.
