@@ -162,7 +162,7 @@ export class TestProducer {
       });
     }
     // The sink has leased it long before, or is not there.
-    this.#later(500, () => {
+    this.#later(5_000, () => {
       pool.endDelivery(frame.slot, frame.generation, 'sink');
     });
   }
