@@ -70,8 +70,8 @@ export async function measureSink(options: SinkMeasurementOptions): Promise<Sink
       expectNoLoss(sink);
       return figures;
     } finally {
-      await feeder.close();
       await sink.stop();
+      await feeder.close();
     }
   } finally {
     await connection.close();
