@@ -49,8 +49,8 @@ const figures = await measureSink({
   pictures: values.quick ? 20 : 90,
   encode: defaults.sink.encode,
   effort: values.quick
-    ? { blocks: 1, blockSeconds: 1, viewerBlocks: 1, viewerSeconds: 1, joins: 4 }
-    : { blocks: 7, blockSeconds: 3, viewerBlocks: 3, viewerSeconds: 5, joins: 40 },
+    ? { warmUpSeconds: 0.3, blocks: 1, blockSeconds: 1, viewerBlocks: 1, viewerSeconds: 1, joins: 4 }
+    : { warmUpSeconds: 1, blocks: 7, blockSeconds: 3, viewerBlocks: 3, viewerSeconds: 5, joins: 40 },
   say: (text) => process.stderr.write(`${text}\n`),
 });
 process.stdout.write(`${values.json ? JSON.stringify(sinkResult(figures)) : sinkTable(figures)}\n`);

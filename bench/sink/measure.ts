@@ -20,7 +20,7 @@ export interface SinkMeasurementOptions {
   /** Pictures of the clip that are shown again and again. */
   pictures: number;
   encode: EncodeSettings;
-  effort: { blocks: number; blockSeconds: number; viewerBlocks: number; viewerSeconds: number; joins: number };
+  effort: { warmUpSeconds: number; blocks: number; blockSeconds: number; viewerBlocks: number; viewerSeconds: number; joins: number };
   say: (text: string) => void;
 }
 
@@ -31,6 +31,8 @@ export interface SinkFigures {
   sinkFps: number;
   bareFps: number;
   ratio: number;
+  /** Sink's CPU a frame, in microseconds: its encoder's threads, and all others. */
+  cpuUs: { encoder: number; rest: number };
   osdUsPerFrame: number;
   /** Sink's CPU a frame with so many viewers, in microseconds. */
   viewersCpuUs: { one: number; ten: number };
@@ -44,7 +46,6 @@ const STREAMS = {
   drawn: { source: '/fed.mp4', mode: 'lossless', tracker: { kind: 'none' } },
   live: { source: '/fed.mp4' },
 };
-const WARM_UP_MS = 1_000;
 /** What is in the sink when feeding stops comes out meanwhile. */
 const DRAIN_MS = 500;
 const PROBE_FRAMES = 60;
@@ -92,18 +93,21 @@ class Rig {
   }
 
   /** Blocks of the sink, as fast as it takes frames, and of the bare encoder in turn. */
-  async rates(encoder: BareEncoder): Promise<Pick<SinkFigures, 'sinkFps' | 'bareFps' | 'ratio'>> {
+  async rates(encoder: BareEncoder): Promise<Pick<SinkFigures, 'sinkFps' | 'bareFps' | 'ratio' | 'cpuUs'>> {
     const { blocks, blockSeconds } = this.#options.effort;
     const probed = await encoder.framesPerSecond(PROBE_FRAMES);
     const [bare, sink]: [number[], number[]] = [[], []];
+    const cpuUs: { encoder: number[]; rest: number[] } = { encoder: [], rest: [] };
     for (let block = 0; block < blocks; block++) {
       bare.push(await encoder.framesPerSecond(Math.ceil(probed * blockSeconds)));
-      const { frames, seconds } = await this.#flood('all', true, blockSeconds);
+      const { frames, seconds, cpu } = await this.#flood('all', true, blockSeconds);
       sink.push(frames / seconds);
+      cpuUs.encoder.push(cpu.encoderUs / frames);
+      cpuUs.rest.push((cpu.allUs - cpu.encoderUs) / frames);
       this.#options.say(`  block ${block + 1} of ${blocks}: encoder ${bare.at(-1)?.toFixed(1)}/s, sink ${sink.at(-1)?.toFixed(1)}/s`);
     }
     const [sinkFps, bareFps] = [median(sink), median(bare)];
-    return { sinkFps, bareFps, ratio: sinkFps / bareFps };
+    return { sinkFps, bareFps, ratio: sinkFps / bareFps, cpuUs: { encoder: median(cpuUs.encoder), rest: median(cpuUs.rest) } };
   }
 
   /** CPU microseconds a frame that boxes cost, the encoder left out: blocks with and without them in turn. */
@@ -121,16 +125,16 @@ class Rig {
 
   /** One viewer and ten, in turn, at the pace of a camera; then joins. */
   async live(): Promise<Pick<SinkFigures, 'viewersCpuUs' | 'viewersRatio' | 'joinsMs'>> {
-    const { viewerBlocks, viewerSeconds, joins } = this.#options.effort;
+    const { warmUpSeconds, viewerBlocks, viewerSeconds, joins } = this.#options.effort;
     const url = `${this.#sink.address('rtsp')}/live`;
     const viewers = new Viewers(url, `${this.#sink.address('http')}/metrics`);
     await this.#feeder.ask('start', 'live', 'paced', true);
-    await sleep(WARM_UP_MS);
+    await sleep(warmUpSeconds * 1000);
     const cpu = { one: [] as number[], ten: [] as number[] };
     for (let block = 0; block < viewerBlocks; block++) {
       for (const [name, count] of [['one', 1], ['ten', MANY_VIEWERS]] as const) {
         await viewers.set(count);
-        await sleep(WARM_UP_MS);
+        await sleep(warmUpSeconds * 1000);
         const { frames, cpu: used } = await this.#counted(viewerSeconds);
         cpu[name].push(used.allUs / frames);
       }
@@ -152,7 +156,7 @@ class Rig {
 
   async #flood(streamId: keyof typeof STREAMS, withBoxes: boolean, seconds: number): Promise<Fed & { cpu: ThreadCpu }> {
     await this.#feeder.ask('start', streamId, 'fast', withBoxes);
-    await sleep(WARM_UP_MS);
+    await sleep(this.#options.effort.warmUpSeconds * 1000);
     const fed = await this.#counted(seconds);
     await this.#feeder.ask('stop');
     await sleep(DRAIN_MS);

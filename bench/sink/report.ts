@@ -14,7 +14,7 @@ const round = (value: number, digits = 3): number => Number(value.toFixed(digits
 
 /** For programs. */
 export function sinkResult(figures: SinkFigures): object {
-  const { sinkFps, bareFps, ratio, osdUsPerFrame, viewersCpuUs, viewersRatio, joinsMs, width, height } = figures;
+  const { sinkFps, bareFps, ratio, cpuUs, osdUsPerFrame, viewersCpuUs, viewersRatio, joinsMs, width, height } = figures;
   return {
     name: 'sink',
     fps: { sink: round(sinkFps), bare_encoder: round(bareFps) },
@@ -23,6 +23,7 @@ export function sinkResult(figures: SinkFigures): object {
     viewers_10_cpu_ratio: round(viewersRatio, 4),
     join_ms: { p50: round(quantile(joinsMs, 0.5), 1), p99: round(quantile(joinsMs, 0.99), 1) },
     joins: joinsMs.length,
+    cpu_us_per_frame: { encoder: round(cpuUs.encoder, 1), rest: round(cpuUs.rest, 1) },
     viewers_cpu_us_per_frame: { 1: round(viewersCpuUs.one, 1), 10: round(viewersCpuUs.ten, 1) },
     boxes: BOXES,
     frame_width: width,
@@ -32,13 +33,14 @@ export function sinkResult(figures: SinkFigures): object {
 
 /** For people, with the budgets beside them. */
 export function sinkTable(figures: SinkFigures): string {
-  const { sinkFps, bareFps, ratio, osdUsPerFrame, viewersCpuUs, viewersRatio, joinsMs, width, height } = figures;
+  const { sinkFps, bareFps, ratio, cpuUs, osdUsPerFrame, viewersCpuUs, viewersRatio, joinsMs, width, height } = figures;
   const p99 = quantile(joinsMs, 0.99);
   const budget = (kept: boolean): string => (kept ? 'within' : 'MISSED');
   return [
     `${width}×${height}, ${BOXES} boxes a frame`,
     table([
       ['sink', `${sinkFps.toFixed(1)}/s`, '', ''],
+      ['its CPU', `${cpuUs.encoder.toFixed(0)} µs a frame in the encoder, ${cpuUs.rest.toFixed(0)} elsewhere`, '', ''],
       ['bare encoder', `${bareFps.toFixed(1)}/s`, '', ''],
       ['ratio', ratio.toFixed(3), `≥ ${RATIO_BUDGET}`, budget(ratio >= RATIO_BUDGET)],
       ['boxes', `${osdUsPerFrame.toFixed(0)} µs a frame`, '', ''],
