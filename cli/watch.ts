@@ -11,21 +11,26 @@ import { MissedReason, type MissedRecords } from '#proto/framebus/detection/v1/m
 import { describeError, EXIT, FramebusError } from '../lib/errors.js';
 import { addressOption, callError, openClient } from './client.js';
 import { CursorFile } from './watch/cursor_file.js';
+import { LatencyTable } from './watch/latency_table.js';
 import { recordLine } from './watch/record_line.js';
 import { startTime } from './watch/start_time.js';
+import { collectTrackId } from './watch/track_id.js';
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 5_000;
+const LATENCY_PAUSE_MS = 5_000;
 /** What ends by itself when the services are back. */
 const MAY_PASS: ReadonlySet<string> = new Set(['SERVICE_UNREACHABLE', 'SHUTTING_DOWN', 'RECORDS_UNAVAILABLE']);
 
 interface WatchOptions {
   address: string;
   class?: string[];
+  track?: bigint[];
   minConfidence: number;
   all?: true;
   count?: number;
   json?: true;
+  latency?: true;
   since?: bigint;
   fromStart?: true;
   resume?: string;
@@ -39,16 +44,18 @@ export function registerWatch(program: Command): void {
     .argument('[streams...]', 'names of streams; none means all')
     .addOption(addressOption())
     .option('--class <label>', 'only this class; may be given again', collect)
+    .option('--track <id>', 'only this track, and its end; may be given again', collectTrackId)
     .option('--min-confidence <0-1>', 'leave out what is less certain', confidence, 0)
     .option('--all', 'also frames in which nothing is seen')
     .option('-n, --count <n>', 'end after so many records', count)
     .option('--json', 'one JSON object a line')
+    .addOption(new Option('--latency', 'instead of records, where the time of all frames of the last 10 s went, every 5 s').conflicts('json'))
     .addOption(new Option('--since <time>', 'start with what was stored then: 10m ago, or a time such as 2025-03-01T12:00:00Z').argParser((text: string) => startTime(text)).conflicts('fromStart'))
     .option('--from-start', 'start with the oldest record that is stored')
     .option('--resume <file>', 'keep the place in a file, and go on there the next time: no record is missed')
     .addHelpText(
       'after',
-      '\nExamples:\n  framebus watch\n  framebus watch gate --class person --min-confidence 0.5\n  framebus watch --json | jq .detections\n  framebus watch --since 10m\n  framebus watch --json --resume place.txt >> records.jsonl',
+      '\nExamples:\n  framebus watch\n  framebus watch gate --class person --min-confidence 0.5\n  framebus watch --json | jq .detections\n  framebus watch --since 10m\n  framebus watch gate --latency\n  framebus watch --json --resume place.txt >> records.jsonl',
     )
     .action((streams: string[], options: WatchOptions) => watch(streams, options));
 }
@@ -81,6 +88,7 @@ async function watch(streamIds: string[], options: WatchOptions): Promise<void> 
     }
   } finally {
     client.close();
+    printer.close();
     await new Promise((resolve) => process.stdout.write('', resolve));
     place.save();
   }
@@ -130,13 +138,14 @@ class Place {
   }
 
   request(): SubscribeRequest {
-    const { class: labels, minConfidence, all, since, fromStart } = this.#options;
+    const { class: labels, track, minConfidence, all, latency, since, fromStart } = this.#options;
     const isNew = this.#cursor === '';
     return SubscribeRequest.fromPartial({
       streamIds: this.#streamIds,
       labels: labels ?? [],
+      trackIds: track ?? [],
       minConfidence,
-      onlyWithDetections: all !== true,
+      onlyWithDetections: all !== true && latency !== true,
       resumeAfter: this.#cursor,
       sinceUnixNs: isNew ? (since ?? 0n) : 0n,
       fromBeginning: isNew && fromStart === true,
@@ -176,12 +185,18 @@ const MISSED: Readonly<Record<MissedReason, string>> = {
 class Printer {
   printed = 0;
   readonly #json: boolean;
+  /** Printed instead of the records; null: they are. */
+  readonly #latency: LatencyTable | null;
+  readonly #latencyTimer: NodeJS.Timeout | null;
   readonly #count: number;
   readonly #onEnough: () => void;
   readonly #onPassed: (cursor: string) => void;
 
   constructor(options: WatchOptions, onEnough: () => void, onPassed: (cursor: string) => void) {
     this.#json = options.json === true;
+    const isLive = options.since === undefined && options.fromStart !== true && options.resume === undefined;
+    this.#latency = options.latency === true ? new LatencyTable(isLive, () => performance.now(), () => Date.now()) : null;
+    this.#latencyTimer = this.#latency && setInterval(() => this.#printLatency(), LATENCY_PAUSE_MS);
     this.#count = options.count ?? Number.POSITIVE_INFINITY;
     this.#onEnough = onEnough;
     this.#onPassed = onPassed;
@@ -192,14 +207,30 @@ class Printer {
     for (const { count, reason } of missed as readonly MissedRecords[]) {
       process.stderr.write(`${count} records ${MISSED[reason]}\n`);
     }
-    const text = record === undefined ? '' : this.#json ? JSON.stringify(DetectionRecord.toJSON(record)) : recordLine(record);
     // An empty write keeps the order: what comes before it is out when it is.
-    process.stdout.write(record === undefined ? '' : `${text}\n`, (error) => {
+    process.stdout.write(record === undefined ? '' : this.#text(record), (error) => {
       if (!error) this.#onPassed(cursor);
     });
     if (record === undefined) return;
     this.printed += 1;
     if (this.printed >= this.#count) this.#onEnough();
+  }
+
+  /** Prints what is left to be said. */
+  close(): void {
+    if (this.#latencyTimer === null) return;
+    clearInterval(this.#latencyTimer);
+    if (this.printed > 0) this.#printLatency();
+  }
+
+  #text(record: DetectionRecord): string {
+    if (this.#latency === null) return `${this.#json ? JSON.stringify(DetectionRecord.toJSON(record)) : recordLine(record)}\n`;
+    this.#latency.add(record);
+    return '';
+  }
+
+  #printLatency(): void {
+    process.stdout.write(`${this.#latency?.text() ?? ''}\n\n`);
   }
 }
 

@@ -36,7 +36,8 @@ for (let cursor = readPlace(); left > 0; ) {
       const { record } = response;
       if (record !== undefined) {
         const seen = record.detections.map(({ label, trackId }) => `${label} ${trackId}`);
-        console.log(`${record.streamId} ${record.seq} ${seen.join(', ')}`);
+        const ms = Number(record.latencyNs + (record.stages?.captureNs ?? 0n)) / 1e6;
+        console.log(`${record.streamId} ${record.seq} ${seen.join(', ')} ${ms.toFixed(1)} ms`);
       }
       if (response.cursor !== '') writePlace((cursor = response.cursor));
       if (record !== undefined && --left <= 0) break;

@@ -68,7 +68,8 @@ def main(descriptors, place, address="127.0.0.1:50051", count="0"):
                     print(f"{missed.count} records are missing (reason {missed.reason})", file=sys.stderr)
                 if item.HasField("record"):
                     seen = [f"{seen.label} {seen.track_id}" for seen in item.record.detections]
-                    print(item.record.stream_id, item.record.seq, ", ".join(seen), flush=True)
+                    milliseconds = (item.record.latency_ns + item.record.stages.capture_ns) / 1e6
+                    print(item.record.stream_id, item.record.seq, ", ".join(seen), f"{milliseconds:.1f} ms", flush=True)
                 if item.cursor:
                     cursor = item.cursor
                     write_place(place, cursor)

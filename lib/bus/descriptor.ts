@@ -7,7 +7,10 @@ import {
 } from '#proto/framebus/frame/v1/frame.js';
 
 /** What is known of a frame that was published in the bus. */
-export type PublishedFrame = Omit<Extract<SourceEvent, { type: 'frame' }>, 'type' | 'epoch'>;
+export interface PublishedFrame extends Omit<Extract<SourceEvent, { type: 'frame' }>, 'type' | 'epoch' | 'captureSource'> {
+  /** producer: the program that published it said when it was captured. */
+  captureSource: keyof typeof CAPTURE_SOURCES;
+}
 /** The pool that it lies in. */
 export type PublishedEpoch = Pick<Extract<SourceEvent, { type: 'epoch' }>, 'epoch' | 'createdUnixNs' | 'format'>;
 
@@ -20,7 +23,8 @@ const CAPTURE_SOURCES = {
   rtcp_sr: CaptureTimeSource.CAPTURE_TIME_SOURCE_RTCP_SR,
   arrival: CaptureTimeSource.CAPTURE_TIME_SOURCE_ARRIVAL,
   file: CaptureTimeSource.CAPTURE_TIME_SOURCE_FILE,
-} as const satisfies Record<PublishedFrame['captureSource'], CaptureTimeSource>;
+  producer: CaptureTimeSource.CAPTURE_TIME_SOURCE_PRODUCER,
+} as const satisfies Record<Extract<SourceEvent, { type: 'frame' }>['captureSource'] | 'producer', CaptureTimeSource>;
 
 /**
  * The descriptor of a frame that has just been published in the bus;

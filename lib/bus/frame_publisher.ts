@@ -76,7 +76,7 @@ export class NatsFramePublisher implements FramePublisher {
   repeat(frame: FrameDescriptor, status: InferenceStatus, reason: string): void {
     this.#publish(
       subjects.results(this.#options.streamId),
-      encodeResult(ResultMessage.fromPartial({ frame, status, reason })),
+      encodeResult(ResultMessage.fromPartial({ frame, status, reason, times: { publishedNs: process.hrtime.bigint() } })),
     );
   }
 

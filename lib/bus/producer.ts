@@ -221,7 +221,7 @@ export class Producer implements AsyncDisposable {
         seq: this.#seq++,
         ptsNs: times.ptsNs ?? nowNs - this.#startedNs,
         captureUnixNs: BigInt(Math.round(captured * 1e3)) * 1_000n,
-        captureSource: 'arrival',
+        captureSource: times.captureTime === undefined ? 'arrival' : 'producer',
         captureUncertaintyNs: 0n,
         decodedMonotonicNs: nowNs,
       },

@@ -4,7 +4,7 @@ import type { Plane, WritableSlot } from '../../native/contract.js';
 export interface FrameTimes {
   /** Presentation time on the stream's own clock, in nanoseconds. Default: time since the producer was opened. */
   ptsNs?: bigint;
-  /** When it was captured. Default: now. */
+  /** When it was captured, on this host's clock; records then have the latency from there. Default: now. */
   captureTime?: Date;
 }
 

@@ -79,7 +79,7 @@ export class FrameAnswers {
   #giveUp(leased: LeasedFrame, how: 'failed' | 'expired', reason: string): void {
     const { publisher } = this.#parts;
     // As above: somebody else has answered for it.
-    if (leased.lease.valid()) publisher[how](leased.frame, reason);
+    if (leased.lease.valid()) publisher[how](leased.frame, leased.leasedNs, reason);
     else publisher.revoked(leased.frame);
     this.#leave(leased);
   }

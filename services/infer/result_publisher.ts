@@ -55,12 +55,12 @@ export class ResultPublisher {
       model: manifest.name,
       detections,
       ...toFrameMessages(findings, labels),
-      times: { leasedNs, ...times },
+      times: { leasedNs, ...times, publishedNs: process.hrtime.bigint() },
       batchSize,
     });
     const mostBytes = this.#nats.info?.max_payload ?? Number.POSITIVE_INFINITY;
     // Masks of a picture that is all edges, for example.
-    if (result.byteLength > mostBytes) return this.failed(frame, `the result has ${result.byteLength} bytes, NATS takes ${mostBytes}`);
+    if (result.byteLength > mostBytes) return this.failed(frame, leasedNs, `the result has ${result.byteLength} bytes, NATS takes ${mostBytes}`);
     this.#publish(frame, result);
     const counters = this.#counters(frame.streamId);
     counters.inferred();
@@ -70,13 +70,13 @@ export class ResultPublisher {
   }
 
   /** The model could not be run on it. */
-  failed(frame: FrameDescriptor, reason: string): void {
-    this.#uninferred(frame, InferenceStatus.INFERENCE_STATUS_FAILED, 'failed', reason);
+  failed(frame: FrameDescriptor, leasedNs: bigint, reason: string): void {
+    this.#uninferred(frame, leasedNs, InferenceStatus.INFERENCE_STATUS_FAILED, 'failed', reason);
   }
 
   /** Its lease would have ended before the model was done. */
-  expired(frame: FrameDescriptor, reason: string): void {
-    this.#uninferred(frame, InferenceStatus.INFERENCE_STATUS_EXPIRED, 'expired', reason);
+  expired(frame: FrameDescriptor, leasedNs: bigint, reason: string): void {
+    this.#uninferred(frame, leasedNs, InferenceStatus.INFERENCE_STATUS_EXPIRED, 'expired', reason);
   }
 
   /** The lease was taken away while the model looked: nothing is published. */
@@ -89,8 +89,9 @@ export class ResultPublisher {
     await withDeadline(this.#nats.flush(), FLUSH_DEADLINE_MS, 'results: flush').catch(() => undefined);
   }
 
-  #uninferred(frame: FrameDescriptor, status: InferenceStatus, drop: 'failed' | 'expired', reason: string): void {
-    this.#publish(frame, encodeResult(ResultMessage.fromPartial({ frame, status, reason, model: this.#served })));
+  #uninferred(frame: FrameDescriptor, leasedNs: bigint, status: InferenceStatus, drop: 'failed' | 'expired', reason: string): void {
+    const times = { leasedNs, publishedNs: process.hrtime.bigint() };
+    this.#publish(frame, encodeResult(ResultMessage.fromPartial({ frame, status, reason, model: this.#served, times })));
     const counters = this.#counters(frame.streamId);
     counters.drop(drop);
     counters.frameOut();

@@ -25,10 +25,11 @@ export function recordFilter(
   request: SubscribeRequest,
   streams: Pick<Streams, 'require'>,
 ): RecordFilter {
-  const { streamIds, labels, minConfidence, onlyWithDetections, tensors } = request;
+  const { streamIds, labels, minConfidence, onlyWithDetections, tensors, trackIds } = request;
   if (!(minConfidence >= 0 && minConfidence <= 1)) {
     throw new FramebusError('OPTION_INVALID', `min_confidence: ${minConfidence} is not within 0 to 1`);
   }
+  if (trackIds.includes(0n)) throw new FramebusError('OPTION_INVALID', 'track_ids: 0 is no track; it stands for "not tracked"');
   for (const id of streamIds) streams.require(id);
   return {
     streamIds: new Set(streamIds),
@@ -36,6 +37,7 @@ export function recordFilter(
     minConfidence,
     onlyWithDetections,
     tensors,
+    trackIds: new Set(trackIds),
   };
 }
 

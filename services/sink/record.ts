@@ -3,6 +3,7 @@ import { SCHEMA_VERSION } from '../../lib/subjects.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
+import { stageDurations, type SinkTimes } from './stage_durations.js';
 import type { TrackedFrame } from './stream_tracking.js';
 import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
 
@@ -31,7 +32,7 @@ export function detectionRecord(
   result: ResultMessage,
   { detections, endedTrackIds }: TrackedFrame,
   frame: FrameDescriptor,
-  nowMonotonicNs: bigint,
+  times: SinkTimes,
 ): DetectionRecord {
   return {
     schemaVersion: SCHEMA_VERSION,
@@ -49,6 +50,8 @@ export function detectionRecord(
     masks: result.masks,
     tensors: result.tensors,
     endedTrackIds,
-    latencyNs: nowMonotonicNs - frame.decodedMonotonicNs,
+    latencyNs: times.recordedNs - frame.decodedMonotonicNs,
+    stages: stageDurations(frame, result.times, times),
+    recordedUnixNs: times.recordedUnixNs,
   };
 }

@@ -12,20 +12,29 @@ export interface RecordFilter {
   onlyWithDetections: boolean;
   /** Whether outputs of raw models are wanted. */
   tensors: boolean;
+  /** Records with none of these, and of which none ends there, are left out. */
+  trackIds: ReadonlySet<bigint>;
 }
 
 /** The record as the filter lets it through, or null when it does not. */
 export function filterRecord(record: DetectionRecord, filter: RecordFilter): DetectionRecord | null {
   if (filter.streamIds.size > 0 && !filter.streamIds.has(record.streamId)) return null;
+  const ofTracks = filter.trackIds.size > 0;
   const detections = record.detections.filter(
     (detection) =>
       detection.confidence >= filter.minConfidence &&
-      (filter.labels.size === 0 || filter.labels.has(detection.label)),
+      (filter.labels.size === 0 || filter.labels.has(detection.label)) &&
+      (!ofTracks || filter.trackIds.has(detection.trackId)),
   );
-  if (filter.onlyWithDetections && detections.length === 0) return null;
+  const endedTrackIds = ofTracks ? record.endedTrackIds.filter((id) => filter.trackIds.has(id)) : record.endedTrackIds;
+  const isEnd = ofTracks && endedTrackIds.length > 0;
+  if ((filter.onlyWithDetections || ofTracks) && detections.length === 0 && !isEnd) return null;
   const tensors = filter.tensors ? record.tensors : [];
-  const whole = detections.length === record.detections.length && tensors.length === record.tensors.length;
-  return whole ? record : { ...record, detections, tensors };
+  const isWhole =
+    detections.length === record.detections.length &&
+    tensors.length === record.tensors.length &&
+    endedTrackIds.length === record.endedTrackIds.length;
+  return isWhole ? record : { ...record, detections, tensors, endedTrackIds };
 }
 
 /** Gets all records as they come; ended by `RecordHub.unsubscribe`. */

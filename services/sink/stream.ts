@@ -70,6 +70,8 @@ export interface StreamOptions {
 export interface StreamClock {
   monotonicNs(): bigint;
   nowMs(): number;
+  /** The wall clock, to the millisecond. */
+  unixNs(): bigint;
 }
 
 /** Longest wait for the encoder at the end; a service has 4 s for everything. */
@@ -83,7 +85,7 @@ export class Stream {
   readonly #publish: (record: DetectionRecord) => void;
   readonly #clock: StreamClock;
   readonly #tracking: Pick<StreamTracking, 'next'> | null;
-  readonly #window: ReorderWindow<Received>;
+  readonly #window: ReorderWindow<Received & { receivedNs: bigint }>;
   readonly #overlay = new HeldOverlay();
   /** lossless: pictures that wait for room in the encoder, in order; bounded by the pool. */
   readonly #waiting: WaitingPicture[] = [];
@@ -106,7 +108,7 @@ export class Stream {
     this.#publish = publish;
     this.#clock = clock;
     this.#tracking = tracking;
-    this.#window = new ReorderWindow<Received>(
+    this.#window = new ReorderWindow<Received & { receivedNs: bigint }>(
       {
         size: options.windowFrames,
         deadlineMs: options.deadlineMs,
@@ -121,7 +123,7 @@ export class Stream {
   /** Takes a result in; the lease is the stream's from now on. */
   receive(received: Received): void {
     this.#books.received(received.result, received.frame);
-    const outcome = this.#window.push(positionOf(received.frame), received);
+    const outcome = this.#window.push(positionOf(received.frame), { ...received, receivedNs: this.#clock.monotonicNs() });
     if (outcome !== 'accepted') {
       release(received.lease);
       this.#books.dropped(outcome);
@@ -196,9 +198,11 @@ export class Stream {
     );
   }
 
-  #deliver({ result, frame, lease }: Received): void {
+  #deliver({ result, frame, lease, receivedNs }: Received & { receivedNs: bigint }): void {
+    const orderedNs = this.#clock.monotonicNs();
     const tracked = this.#tracking?.next(result, frame) ?? { detections: result.detections, endedTrackIds: [] };
-    const record = detectionRecord(result, tracked, frame, this.#clock.monotonicNs());
+    const times = { receivedNs, orderedNs, recordedNs: this.#clock.monotonicNs(), recordedUnixNs: this.#clock.unixNs() };
+    const record = detectionRecord(result, tracked, frame, times);
     this.#publish(record);
     const { decodedMonotonicNs } = frame;
     const overlay = this.#overlay.next(record, decodedMonotonicNs);

@@ -149,7 +149,7 @@ export class Streams {
     );
     const config = streams.find(({ id }) => id === streamId);
     const options = streamOptions(config, reorder, inFlight);
-    const clock = { monotonicNs: () => addon.monotonicNs(), nowMs };
+    const clock = { monotonicNs: () => addon.monotonicNs(), nowMs, unixNs: () => BigInt(Date.now()) * 1_000_000n };
     const stream = new Stream(options, books, output, publish, clock, this.#tracking(config));
     return stream;
   }

@@ -4,6 +4,7 @@ import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+import { CaptureTimeSource } from '#proto/framebus/frame/v1/frame.js';
 import { SAMPLE_CLIP } from '../helpers/data.js';
 import { eventually } from '../helpers/eventually.js';
 import { ffmpegTool, probe } from '../helpers/output_rig.js';
@@ -104,6 +105,8 @@ describe('examples', () => {
     expect(await program.exitCode(), program.stderr).toBe(0);
     const epochs = new Set(records().map(({ epoch }) => epoch?.uuid));
     expect(epochs.size).toBe(1);
+    // The program says when they were captured.
+    expect(new Set(records().map(({ captureTime }) => captureTime?.source))).toEqual(new Set([CaptureTimeSource.CAPTURE_TIME_SOURCE_PRODUCER]));
     const seqs = records().map(({ seq }) => Number(seq));
     expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
     expect(new Set(seqs).size).toBe(seqs.length);

@@ -1,4 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
+import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+import { CaptureTimeSource } from '#proto/framebus/frame/v1/frame.js';
 import type { StreamStatus } from '#proto/framebus/status/v1/status.js';
 import { SAMPLE_CLIP } from '../helpers/data.js';
 import { eventually } from '../helpers/eventually.js';
@@ -76,9 +79,27 @@ describe('three times as many frames as the engine can look at', () => {
 
     pipeline.process('ingest-0').kill('SIGTERM');
     await pipeline.process('ingest-0').exitCode();
+    for (const record of pipeline.records) expectStages(record);
     for (const id of STREAMS) await expectCounted(pipeline, id);
   }, 300_000);
 });
+
+const WITH_EVERYBODY = ['dispatchNs', 'transportNs', 'reorderNs', 'trackingNs'];
+const WITH_WORKERS = ['batchNs', 'preprocessNs', 'engineNs', 'decodeNs', 'refineNs'];
+
+/** The stages of a record are those that its frame came by, and add up to its latency. */
+function expectStages({ streamId, seq, status, latencyNs, stages, captureTime }: DetectionRecord): void {
+  const spent = Object.entries(stages ?? {}).filter((entry): entry is [string, bigint] => entry[1] !== undefined);
+  const text = `${streamId} #${seq} ${status}: ${spent.map(([name, ns]) => `${name} ${ns}`).join(', ')}`;
+  const names = status === InferenceStatus.INFERENCE_STATUS_INFERRED ? [...WITH_EVERYBODY, ...WITH_WORKERS] : WITH_EVERYBODY;
+  // A worker may have had it, and given it up.
+  const isGivenUp = status === InferenceStatus.INFERENCE_STATUS_EXPIRED || status === InferenceStatus.INFERENCE_STATUS_FAILED;
+  expect(spent.map(([name]) => name).filter((name) => !(isGivenUp && name === 'batchNs')).toSorted(), text).toEqual(names.toSorted());
+  expect(spent.every(([, ns]) => ns >= 0n), text).toBe(true);
+  expect(spent.reduce((sum, [, ns]) => sum + ns, 0n), text).toBe(latencyNs);
+  // Of a file, the time of capture says nothing.
+  expect(captureTime?.source, text).toBe(CaptureTimeSource.CAPTURE_TIME_SOURCE_FILE);
+}
 
 /** decoded = inferred + reasons, to the frame, in sink's counters and in its records; and the video is whole. */
 async function expectCounted(pipeline: Pipeline, id: string): Promise<void> {

@@ -43,6 +43,8 @@ const record = (streamId: string, seq: bigint): DetectionRecord =>
     width: 768,
     height: 576,
     status: InferenceStatus.INFERENCE_STATUS_INFERRED,
+    latencyNs: 45_000_000n,
+    stages: { engineNs: 20_000_000n },
     detections: [{ label: 'person', confidence: 0.9, box: { x: 1, y: 2, width: 3, height: 4 } }],
   });
 
@@ -104,6 +106,21 @@ describe('framebus watch', () => {
     expect(err).toBe('7 records were dropped: this terminal reads too slowly\n');
     const asked = { streamIds: ['gate'], labels: ['person', 'car'], minConfidence: 0.25, onlyWithDetections: true };
     expect(requests).toEqual([SubscribeRequest.fromPartial(asked)]);
+  });
+
+  test('--track asks for a track, --latency prints where the time went instead of records', async () => {
+    const { address, requests } = await startFront();
+    const tracks = ['--track', '7541903126421504001', '--track', '2'];
+    const { code, out } = await output(['watch', '-a', address, ...tracks, '--latency', '-n', '3']);
+    expect(code).toBe(0);
+    expect(requests[0]).toMatchObject({ trackIds: [7541903126421504001n, 2n], onlyWithDetections: false });
+    expect(out.trim().split('\n').map((line) => line.trim().split(/ {2,}/))).toEqual([
+      ['ms', 'p50', 'p99', 'frames'],
+      ['engine', '20.0', '20.0', '3'],
+      ['in all', '45.0', '45.0', '3'],
+    ]);
+    expect((await output(['watch', '-a', address, '--track', 'x'])).code).toBe(64);
+    expect((await output(['watch', '-a', address, '--track', '0'])).code).toBe(64);
   });
 
   test('--json gives one object a line, --all every frame', async () => {

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished, describe, expect, test } from 'vitest';
 import { NatsServer } from '../../cli/nats_server.js';
 import { RECORD_STREAM } from '../../lib/subjects.js';
+import type { SubscribeResponse } from '#proto/framebus/detection/v1/detection_service.js';
 import { MissedReason } from '#proto/framebus/detection/v1/missed_records.js';
 import { eventually } from '../helpers/eventually.js';
 import { natsServer } from '../helpers/nats.js';
@@ -75,6 +76,41 @@ describe('stored records', () => {
     const last = live.responses.at(-1)?.cursor;
     await eventually('the last cursor', () => trucks.heartbeats.at(-1)?.cursor === last && other.heartbeats.at(-1)?.cursor === last);
     expect([...trucks.responses, ...other.responses]).toEqual([]);
+  });
+
+  test('a track can be followed, live and stored, up to its end', async () => {
+    const rig = await SinkRig.start(['gate', 'yard']);
+    const { addresses } = await rig.sink();
+    const all = subscribe(addresses.grpc, { everyRecord: true });
+    await all.started;
+    const producer = new TestProducer(rig.directory, rig.nats);
+    // Slow: the person is at the other end, and another track, after a hundred frames.
+    const stop = producer.play('gate', { fps: 5, wait: true });
+    const trackId = await eventually('a track', () => all.responses.flatMap(({ record }) => record?.detections ?? []).find((d) => d.trackId !== 0n)?.trackId);
+    const live = subscribe(addresses.grpc, { streamIds: ['gate'], trackIds: [trackId] });
+    const stored = subscribe(addresses.grpc, { fromBeginning: true, streamIds: ['gate'], trackIds: [trackId], onlyWithDetections: true });
+    await Promise.all([live.started, stored.started]);
+    await eventually('the track, live', () => live.responses.length >= 3);
+    stop();
+    // Another size ends all tracks. Another stream may have one of the same number.
+    producer.play('gate', { width: 640, height: 360, count: 10, wait: true });
+    producer.play('yard', { count: 10, wait: true });
+    const isEnd = ({ record }: SubscribeResponse): boolean => record?.streamId === 'gate' && record.endedTrackIds.includes(trackId);
+    await eventually('its end', () => [all, live, stored].every(({ responses }) => responses.some(isEnd)));
+    const isOfTrack = (response: SubscribeResponse): boolean =>
+      isEnd(response) || (response.record?.streamId === 'gate' && response.record.detections.some((d) => d.trackId === trackId));
+    const cursors = all.responses.filter(isOfTrack).map(({ cursor }) => cursor);
+    expect(stored.responses.map(({ cursor }) => cursor)).toEqual(cursors);
+    expect(live.responses.map(({ cursor }) => cursor)).toEqual(cursors.slice(-live.responses.length));
+    for (const { record } of [...live.responses, ...stored.responses]) {
+      expect(record?.detections.map((d) => d.trackId)).toEqual(record?.endedTrackIds.length === 0 ? [trackId] : []);
+      expect(record?.endedTrackIds.every((id) => id === trackId)).toBe(true);
+      // What sink knows of the time is stored, too.
+      expect((record?.stages?.transportNs ?? 0n) + (record?.stages?.reorderNs ?? 0n) + (record?.stages?.trackingNs ?? 0n)).toBe(record?.latencyNs);
+      expect(record?.recordedUnixNs).toBeGreaterThan(0n);
+    }
+    const none = await subscribe(addresses.grpc, { trackIds: [0n] }).error;
+    expect(none).toMatchObject({ code: status.INVALID_ARGUMENT, details: expect.stringContaining('track_ids') as string });
   });
 
   test('a cursor that is too old or of another store is refused with the reason', async () => {

@@ -36,7 +36,8 @@ describe('ResultPublisher', () => {
   it('names what was seen, and gives each box its landmarks', () => {
     const landmarks = Float32Array.of(1, 2, 3, 4, NaN, NaN, NaN, NaN);
     const result = published([1, 2, 3, 4, 0.5, 0, 5, 6, 7, 8, 0.25, 3], { landmarks });
-    expect(result).toMatchObject({ model: 'm', batchSize: 2, status: InferenceStatus.INFERENCE_STATUS_INFERRED });
+    expect(result).toMatchObject({ model: 'm', batchSize: 2, status: InferenceStatus.INFERENCE_STATUS_INFERRED, times: { leasedNs: 1n, ...times } });
+    expect(result.times?.publishedNs).toBeGreaterThan(4n);
     expect(result.detections).toEqual([
       { box: { x: 1, y: 2, width: 3, height: 4 }, classId: 0, label: 'face', confidence: 0.5, landmarks: [{ x: 1, y: 2 }, { x: 3, y: 4 }], ...NO_MORE },
       { box: { x: 5, y: 6, width: 7, height: 8 }, classId: 3, label: 'hat', confidence: 0.25, landmarks: [], ...NO_MORE },
@@ -62,13 +63,14 @@ describe('ResultPublisher', () => {
     const nats = { publish: (_subject: string, data?: Uint8Array | string) => void sent.push(decodeResult(data as Uint8Array)), flush: () => Promise.resolve() };
     const counters = new Counters('infer', new Registry());
     const publisher = new ResultPublisher(nats, 'm', (stream) => counters.stream(stream));
-    publisher.failed(frame, 'no memory');
-    publisher.expired(frame, 'too late');
+    publisher.failed(frame, 5n, 'no memory');
+    publisher.expired(frame, 6n, 'too late');
     const { INFERENCE_STATUS_FAILED: failed, INFERENCE_STATUS_EXPIRED: expired } = InferenceStatus;
     expect(sent).toMatchObject([
-      { status: failed, reason: 'no memory', model: 'm', frame: { seq: 7n } },
-      { status: expired, reason: 'too late', model: 'm', frame: { seq: 7n } },
+      { status: failed, reason: 'no memory', model: 'm', frame: { seq: 7n }, times: { leasedNs: 5n, startedNs: 0n } },
+      { status: expired, reason: 'too late', model: 'm', frame: { seq: 7n }, times: { leasedNs: 6n, startedNs: 0n } },
     ]);
+    expect(sent.every((result) => (result.times?.publishedNs ?? 0n) > 0n)).toBe(true);
     expect(counters.stream('gate').status()).toMatchObject({ framesOut: 2n, framesInferred: 0n, drops: { failed: 1n, expired: 1n } });
   });
 

@@ -11,7 +11,7 @@ import { MissedReason } from '#proto/framebus/detection/v1/missed_records.js';
 import { eventually } from '../../helpers/eventually.js';
 
 const STORE = '0123456789ab';
-const ALL: RecordFilter = { streamIds: new Set(), labels: new Set(), minConfidence: 0, onlyWithDetections: false, tensors: false };
+const ALL: RecordFilter = { streamIds: new Set(), labels: new Set(), minConfidence: 0, onlyWithDetections: false, tensors: false, trackIds: new Set() };
 
 /** A store in memory, a reader that can be stopped, and the follower between. */
 function rig(filter = ALL, start = 0) {

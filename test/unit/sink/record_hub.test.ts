@@ -12,6 +12,7 @@ const ALL: RecordFilter = {
   minConfidence: 0,
   onlyWithDetections: false,
   tensors: false,
+  trackIds: new Set(),
 };
 
 const record = (seq: number, labels: [string, number][] = [], streamId = 'gate') =>
@@ -55,6 +56,26 @@ describe('filterRecord', () => {
     const kept = filterRecord(r, { ...ALL, labels: new Set(['person']), minConfidence: 0.5 });
     expect(kept?.detections.map((d) => [d.label, d.confidence])).toEqual([['person', 0.9]]);
     expect(r.detections).toHaveLength(3);
+  });
+
+  it('keeps detections of the tracks that are asked for, and tells their ends', () => {
+    const r = DetectionRecord.fromPartial({
+      streamId: 'gate',
+      detections: [
+        { label: 'person', confidence: 0.9, trackId: 7n },
+        { label: 'person', confidence: 0.9, trackId: 8n },
+        { label: 'person', confidence: 0.9 },
+      ],
+      endedTrackIds: [5n, 6n],
+    });
+    const of = (...ids: bigint[]): RecordFilter => ({ ...ALL, trackIds: new Set(ids) });
+    expect(filterRecord(r, of(8n))).toMatchObject({ detections: [{ trackId: 8n }], endedTrackIds: [] });
+    expect(filterRecord(r, of(6n))).toMatchObject({ detections: [], endedTrackIds: [6n] });
+    expect(filterRecord(r, { ...of(6n), onlyWithDetections: true })).toMatchObject({ endedTrackIds: [6n] });
+    expect(filterRecord(r, of(9n))).toBeNull();
+    // Of another class, or not certain enough: then it is as if it was not there.
+    expect(filterRecord(r, { ...of(7n), labels: new Set(['car']) })).toBeNull();
+    expect(r).toMatchObject({ endedTrackIds: [5n, 6n] });
   });
 
   it('leaves tensors out unless they are asked for', () => {

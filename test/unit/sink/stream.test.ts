@@ -71,7 +71,7 @@ function rig(options: { lossless?: boolean; room?: number; windowFrames?: number
       close: () => Promise.resolve(),
     },
     (record) => records.push(record),
-    { monotonicNs: () => 5_000_000n, nowMs: () => Date.now() },
+    { monotonicNs: () => 5_000_000n, nowMs: () => Date.now(), unixNs: () => 0n },
     null,
   );
   /** Of a lossless stream: leased when it is its turn, while one lease may be held. */

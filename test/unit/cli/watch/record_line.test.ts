@@ -22,6 +22,13 @@ test('what is seen, where and how certain', () => {
   expect(line).toBe('03:04:05.067 gate #1234 person 87 % (12,31 40×80), car 50 % (12,31 40×80)  42 ms');
 });
 
+test('a track, its end, and the time from the capture where it is known', () => {
+  const stages = { captureNs: 30_000_000n };
+  const line = recordLine(record({ detections: [{ ...person, trackId: 7n }], endedTrackIds: [5n], stages }));
+  expect(line).toBe('03:04:05.067 gate #1234 person 87 % (12,31 40×80) track 7, track 5 ended  72 ms');
+  expect(recordLine(record({ endedTrackIds: [5n] }))).toBe('03:04:05.067 gate #1234 track 5 ended  42 ms');
+});
+
 test('a crowd is cut short', () => {
   const line = recordLine(record({ detections: Array(11).fill(person) as (typeof person)[] }));
   expect(line.match(/person/g)).toHaveLength(8);
