@@ -167,10 +167,12 @@ std::vector<Drawing> drawings() {
   const auto hidden = [](With with) {
     return Overlay{.concealed = {{40, 80, 60, 90, with}, {200, -10, 44, 60, with}}};
   };
-  return {
-      {"figures", 320, 240, figures(1), 2},          {"figures_small", 64, 48, figures(0.2F), 2},
-      {"figures_thick", 320, 240, thick, 2},         {"words", 320, 240, words, 12},
-      {"blurred", 320, 240, hidden(With::kBlur), 2}, {"filled", 320, 240, hidden(With::kFill), 2}};
+  return {{"figures", 320, 240, figures(1), 1},
+          {"figures_small", 64, 48, figures(0.2F), 1},
+          {"figures_thick", 320, 240, thick, 1},
+          {"words", 320, 240, words, 12},
+          {"blurred", 320, 240, hidden(With::kBlur), 0.5},
+          {"filled", 320, 240, hidden(With::kFill), 0.5}};
 }
 
 Rgb drawn(const Drawing& drawing, PixelFormat format) {

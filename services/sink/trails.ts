@@ -2,8 +2,8 @@ import type { OverlayLine } from '../../native/contract.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import { objectColor, type ObjectStyle } from './overlay.js';
 
-/** Points of a trail, however long it is shown. */
-const POINTS = 128n;
+/** Points of a trail, however long it is shown; at most twice as many at odd rates of frames. */
+const POINTS = 64n;
 
 interface TrailPoint {
   x: number;

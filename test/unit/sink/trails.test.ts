@@ -44,11 +44,11 @@ describe('Trails', () => {
     const trails = new Trails(10_000, { color: 'class' });
     for (let ms = 0; ms < 15_000; ms += 10) trails.next(frame(ms, { 1: ms }));
     const [line] = xs(trails, frame(15_000, { 1: 15_000 }));
-    expect(line?.length).toBeGreaterThan(100);
-    expect(line?.length).toBeLessThan(132);
+    expect(line?.length).toBeGreaterThan(50);
+    expect(line?.length).toBeLessThan(130);
     expect(line?.at(-1)).toBe(15_000);
     expect(line?.[0]).toBeGreaterThanOrEqual(5_000);
-    expect(line?.[0]).toBeLessThan(5_200);
+    expect(line?.[0]).toBeLessThan(5_400);
   });
 
   it('has the colour of the object, by track where that is asked for', () => {

@@ -49,7 +49,7 @@ describe('osd', () => {
     ['{colour: track}', 'defaults.osd.colour: unknown key; did you mean "color"?'],
     ['{label: [name, age]}', 'must be one of name, track, confidence, attributes, is "age"'],
     ['{font_size: 5}', 'must be 0, or from 8 to 400, is 5'],
-    ['{trails: 2m}', 'must be from 0 to 1m, is "2m"'],
+    ['{trails: 2m}', 'must be from 0ms to 1m, is "2m"'],
     ['{text: "two\\nlines"}', 'must be one line of at most 200 characters'],
     ['{conceal: {labels: [face], with: veil}}', 'defaults.osd.conceal.with: must be one of blur, fill, is "veil"'],
     ['{conceal: {labels: face}}', 'must be a list, is "face"'],
