@@ -1,6 +1,6 @@
 /**
  * The whole boundary between TypeScript and the C++ addon; what is about models is in
- * contract_inference.ts.
+ * contract_inference.ts, what is drawn in contract_overlay.ts.
  *
  * Rules: what crosses is plain data (DTOs), numbers for handles, and the
  * classes below; every field is present (`T | null`, never optional), so that
@@ -12,8 +12,10 @@
  * and must not throw.
  */
 import type { EnginePlatform, PluginEngine, PluginEngineOptions, PreprocessFrame, PreprocessGeometry, PreprocessSpec } from './contract_inference.js';
+import type { Overlay } from './contract_overlay.js';
 
 export type * from './contract_inference.js';
+export type * from './contract_overlay.js';
 
 /** Layout of the samples. I420: planes Y, U, V. NV12: planes Y, UV. */
 export type PixelFormat = 'I420' | 'NV12';
@@ -412,60 +414,6 @@ export interface BusConsumer {
 }
 
 // ------------------------------------------------------------------ output --
-
-/** A box that is drawn, with its label above it if there is room. */
-export interface OverlayBox {
-  /** Pixels of the frame. */
-  x: number;
-  y: number;
-  width: number;
-  height: number;
-  /** UTF-8 text, for example "person 87 %"; empty for none. */
-  label: string;
-  /** 0xRRGGBB. */
-  color: number;
-  /** Lies in the object of another box: its outline is half as thick. */
-  part: boolean;
-}
-
-/**
- * Cells that pixels are tinted by: a grid over a part of the frame. A pixel belongs to the
- * cell that its centre lies in. What lies out of the frame is not drawn.
- */
-export interface OverlayMask {
-  /** What the grid lies over, in pixels of the frame. */
-  x: number;
-  y: number;
-  width: number;
-  height: number;
-  /** Cells of a row, and rows; nothing is drawn of more than 16384 to a side. */
-  columns: number;
-  rows: number;
-  /**
-   * Run lengths, row by row from the top left: so many cells that are not tinted (may be 0),
-   * then so many that are, and so on. What goes beyond the grid is not drawn. Copied.
-   */
-  runs: Uint32Array;
-  /** UTF-8 name of the class, written in the lower left corner of the frame; empty for none. */
-  label: string;
-  /** 0xRRGGBB; 45 % of it and 55 % of the frame are seen. */
-  color: number;
-}
-
-/** Points of an object, drawn as dots. */
-export interface OverlayPoints {
-  /** x, y, x, y, …, in pixels of the frame; points that are not finite are left out. Copied. */
-  xy: Float32Array;
-  /** 0xRRGGBB. */
-  color: number;
-}
-
-/** What is drawn on a frame, in this order: masks, points, names of masks, outlines of boxes, their labels. */
-export interface Overlay {
-  masks: OverlayMask[];
-  points: OverlayPoints[];
-  boxes: OverlayBox[];
-}
 
 export interface OutputOptions {
   streamId: string;

@@ -43,6 +43,7 @@ export function conflicts(file: unknown, positions: Positions): Problem[] {
     ...names.flatMap((name) => [
       ...nameProblem(name, problem),
       ...liveConflicts(file, name, problem),
+      ...concealConflict(file, name, problem),
       ...reconnectConflict(file, ['streams', name, 'reconnect'], problem),
     ]),
   ];
@@ -85,6 +86,26 @@ function liveConflicts(file: unknown, name: string, problem: MakeProblem): Probl
     problems.push(problem([...path, 'pace'], 'fast is for files: a live source has its own pace'));
   }
   return problems;
+}
+
+/** A label that is not kept would never be concealed, and nobody would know. */
+function concealConflict(file: unknown, name: string, problem: MakeProblem): Problem[] {
+  const list = (...path: string[]): unknown[] => {
+    const value = at(file, ['streams', name, ...path]) ?? at(file, ['defaults', ...path]);
+    return Array.isArray(value) ? value : [];
+  };
+  const [kept, secondary, concealed] = [list('labels'), list('secondary'), list('osd', 'conceal', 'labels')];
+  const tracker = at(file, ['streams', name, 'tracker', 'kind']) ?? at(file, ['defaults', 'tracker', 'kind']);
+  const rests = secondary.some((model) => Number(at(model, ['interval']) ?? 0) > 0);
+  if (concealed.length > 0 && tracker === 'none' && rests) {
+    return [problem(['streams', name, 'tracker'], 'must not be none where osd.conceal.labels is set and a secondary model has an interval: between its looks nobody knows what to conceal')];
+  }
+  // What secondary models report is not filtered by labels.
+  if (kept.length === 0 || secondary.length > 0) return [];
+  const lost = concealed.filter((label) => !kept.includes(label));
+  if (lost.length === 0) return [];
+  const path = ['streams', name, 'labels'];
+  return [problem(path, `must keep ${lost.map(String).join(', ')}, which osd.conceal.labels names: what is not reported cannot be concealed`)];
 }
 
 function reconnectConflict(file: unknown, path: readonly string[], problem: MakeProblem): Problem[] {

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { MemoryKind } from '../../native/contract.js';
 import { FramebusError } from '../errors.js';
 import { cacheDirectory, defaultBusDirectory, modelsDirectory, type Environment } from './locations.js';
+import { osdConfig, type OsdConfig } from './osd.js';
 import { natsUrl, type ConfigFile } from './schema.js';
 import { toUri } from './source_uri.js';
 import { redactUrl, type LogFormat, type LogLevel } from '../log.js';
@@ -155,6 +156,7 @@ export interface StreamConfig {
   /** No frame for so long is a failure; 0 means never. */
   readonly noFrameTimeoutMs: number;
   readonly tracker: TrackerConfig;
+  readonly osd: OsdConfig;
   readonly reconnect: ReconnectConfig;
 }
 
@@ -184,6 +186,8 @@ export interface Config {
     /** Whether a changed manifest or model file is loaded by itself. */
     readonly watch: boolean;
   };
+  /** What holds for streams that the file does not name, too. */
+  readonly defaults: { readonly osd: OsdConfig };
   /** In the order of the file. */
   readonly streams: readonly StreamConfig[];
 }
@@ -211,6 +215,7 @@ export function resolveConfig(file: ConfigFile, directory: string, environment: 
       cache: cacheDirectory(file.models.cache, directory, environment),
       watch: file.models.watch,
     },
+    defaults: { osd: osdConfig(file.defaults.osd, null) },
     streams: Object.entries(file.streams).map(([id, stream]) =>
       streamConfig(id, stream, file.defaults, directory),
     ),
@@ -306,6 +311,7 @@ function streamConfig(
     transport: stream.transport ?? defaults.transport,
     noFrameTimeoutMs: stream.no_frame_timeout ?? defaults.no_frame_timeout,
     tracker: trackerConfig({ ...defaults.tracker, ...defined(stream.tracker) }),
+    osd: osdConfig(defaults.osd, stream.osd),
     reconnect: {
       initialMs: stream.reconnect.initial ?? defaults.reconnect.initial,
       maxMs: stream.reconnect.max ?? defaults.reconnect.max,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { byteSize, decimal, duration, endpoint, host, integer, name, port, section, show, text } from './fields.js';
+import { osdDefaults, osdOfStream } from './osd.js';
 import { sourceProblem } from './source_uri.js';
 
 const SECOND = 1_000;
@@ -173,6 +174,7 @@ const defaults = {
     lost: tracker.lost.default(2 * SECOND),
     confirm_hits: tracker.confirm_hits.default(3),
   }),
+  osd: osdDefaults,
   reconnect: section({
     initial: reconnectInitial.default(SECOND),
     max: reconnectMax.default(30 * SECOND),
@@ -207,6 +209,7 @@ const stream = {
     lost: tracker.lost.optional(),
     confirm_hits: tracker.confirm_hits.optional(),
   }),
+  osd: osdOfStream,
   reconnect: section({
     initial: reconnectInitial.optional(),
     max: reconnectMax.optional(),

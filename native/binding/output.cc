@@ -129,6 +129,28 @@ OverlayPoints points_from_js(const Fields& fields) {
           .color = fields.uint32("color")};
 }
 
+OverlayConcealed concealed_from_js(const Fields& fields) {
+  const std::string with = fields.string("with");
+  if (with != "blur" && with != "fill") fields.fail("with", "'blur' or 'fill'");
+  return {.x = fields.number("x"),
+          .y = fields.number("y"),
+          .width = fields.number("width"),
+          .height = fields.number("height"),
+          .with = with == "blur" ? OverlayConcealed::With::kBlur : OverlayConcealed::With::kFill};
+}
+
+OverlayLine line_from_js(const Fields& fields) {
+  return {.xy = typed_numbers<float>(fields, "xy", napi_float32_array, "Float32Array"),
+          .color = fields.uint32("color")};
+}
+
+OverlayText text_from_js(const Fields& fields) {
+  return {.x = fields.number("x"),
+          .y = fields.number("y"),
+          .text = fields.string("text"),
+          .color = fields.uint32("color")};
+}
+
 OverlayBox box_from_js(const Fields& fields) {
   return {.x = fields.number("x"),
           .y = fields.number("y"),
@@ -155,9 +177,14 @@ std::vector<Item> items_from_js(const Fields& overlay, const char* key,
 }
 
 Overlay overlay_from_js(const Fields& fields) {
-  return {.masks = items_from_js(fields, "masks", &mask_from_js),
+  return {.concealed = items_from_js(fields, "concealed", &concealed_from_js),
+          .masks = items_from_js(fields, "masks", &mask_from_js),
+          .lines = items_from_js(fields, "lines", &line_from_js),
           .points = items_from_js(fields, "points", &points_from_js),
-          .boxes = items_from_js(fields, "boxes", &box_from_js)};
+          .boxes = items_from_js(fields, "boxes", &box_from_js),
+          .texts = items_from_js(fields, "texts", &text_from_js),
+          .line_width = fields.uint32("lineWidth"),
+          .font_px = fields.uint32("fontSize")};
 }
 
 Napi::Value create_output(const Napi::CallbackInfo& info) {

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
+
+#include "blur.h"
 
 namespace framebus {
 namespace {
@@ -47,15 +50,53 @@ int32_t sample_at(double edge, int32_t samples) {
   return static_cast<int32_t>(std::clamp(std::ceil(edge - 0.5), 0.0, samples + 0.0));
 }
 
-// Samples in a circle, row by row: `paint(row, left, right)`.
+// Where a row of samples crosses a shape; left is greater than right where it does not.
+struct Crossing {
+  double left = std::numeric_limits<double>::infinity();
+  double right = -std::numeric_limits<double>::infinity();
+
+  void add(double x) {
+    left = std::min(left, x);
+    right = std::max(right, x);
+  }
+};
+
+void cross_circle(PixelPoint centre, double radius, double row, Crossing& crossing) {
+  const double down = row - centre.y;
+  if (std::abs(down) > radius) return;
+  const double half = std::sqrt(radius * radius - down * down);
+  crossing.add(centre.x - half);
+  crossing.add(centre.x + half);
+}
+
+void cross_edge(PixelPoint from, PixelPoint to, double row, Crossing& crossing) {
+  if ((from.y <= row) == (to.y <= row)) return;
+  crossing.add(from.x + (to.x - from.x) * ((row - from.y) / (to.y - from.y)));
+}
+
+// Samples within `radius` of a line, row by row: `paint(row, left, right)`.
 template <class Paint>
-void scan_circle(double x, double y, double radius, int32_t width, int32_t height, Paint&& paint) {
-  const int32_t bottom = sample_at(y + radius, height);
-  for (int32_t row = sample_at(y - radius, height); row < bottom; ++row) {
-    const double down = row + 0.5 - y;
-    const double half = std::sqrt(std::max(radius * radius - down * down, 0.0));
-    const int32_t left = sample_at(x - half, width);
-    const int32_t right = sample_at(x + half, width);
+void scan_line(PixelPoint from, PixelPoint to, double radius, int32_t width, int32_t height,
+               Paint&& paint) {
+  const double length = std::hypot(to.x - from.x, to.y - from.y);
+  // Across the line, to either side.
+  const double over = length > 0 ? (from.y - to.y) / length * radius : 0;
+  const double down = length > 0 ? (to.x - from.x) / length * radius : 0;
+  const std::array<PixelPoint, 4> corners{{{from.x + over, from.y + down},
+                                           {to.x + over, to.y + down},
+                                           {to.x - over, to.y - down},
+                                           {from.x - over, from.y - down}}};
+  const int32_t bottom = sample_at(std::max(from.y, to.y) + radius, height);
+  for (int32_t row = sample_at(std::min(from.y, to.y) - radius, height); row < bottom; ++row) {
+    Crossing crossing;
+    cross_circle(from, radius, row + 0.5, crossing);
+    cross_circle(to, radius, row + 0.5, crossing);
+    for (size_t i = 0; i < corners.size(); ++i) {
+      cross_edge(corners[i], corners[(i + 1) % corners.size()], row + 0.5, crossing);
+    }
+    if (crossing.left > crossing.right) continue;
+    const int32_t left = sample_at(crossing.left, width);
+    const int32_t right = sample_at(crossing.right, width);
     if (left < right) paint(row, left, right);
   }
 }
@@ -141,13 +182,33 @@ void Canvas::stamp(const PixelRect& place, const LabelMask& mask, const Yuv& pla
 }
 
 void Canvas::dot(double x, double y, double radius, const Yuv& color) const {
-  scan_circle(x, y, radius, width_, height_, [&](int32_t row, int32_t left, int32_t right) {
+  line({x, y}, {x, y}, radius, color);
+}
+
+void Canvas::line(PixelPoint from, PixelPoint to, double radius, const Yuv& color) const {
+  scan_line(from, to, radius, width_, height_, [&](int32_t row, int32_t left, int32_t right) {
     std::memset(at(0, left, row), color.y, static_cast<size_t>(right - left));
   });
   // No point is further than 0.71 from the centre of a sample.
-  scan_circle(
-      x / 2, y / 2, std::max(radius / 2, 0.71), chroma_width(), chroma_height(),
-      [&](int32_t row, int32_t left, int32_t right) { fill_chroma(row, left, right, color); });
+  scan_line({from.x / 2, from.y / 2}, {to.x / 2, to.y / 2}, std::max(radius / 2, 0.71),
+            chroma_width(), chroma_height(), [&](int32_t row, int32_t left, int32_t right) {
+              fill_chroma(row, left, right, color);
+            });
+}
+
+void Canvas::blur(const PixelRect& rect) const {
+  const PixelRect area = clipped(rect, width_, height_);
+  if (area.width() <= 0 || area.height() <= 0) return;
+  const BlurGrid grid = blur_grid(area.width(), area.height());
+  const PixelRect chroma = halved(area);
+  blur_samples({frame_.data[0], frame_.stride[0], 1, area}, grid);
+  if (nv12()) {
+    blur_samples({frame_.data[1], frame_.stride[1], 2, chroma}, grid);
+    blur_samples({frame_.data[1] + 1, frame_.stride[1], 2, chroma}, grid);
+  } else {
+    blur_samples({frame_.data[1], frame_.stride[1], 1, chroma}, grid);
+    blur_samples({frame_.data[2], frame_.stride[2], 1, chroma}, grid);
+  }
 }
 
 void Canvas::tint_luma(int32_t y, int32_t left, int32_t right, uint8_t color,

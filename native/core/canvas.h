@@ -24,6 +24,10 @@ struct Yuv {
 // 0xRRGGBB by the frame's matrix and range.
 Yuv to_yuv(uint32_t rgb, const FrameFormat& format);
 
+struct PixelPoint {
+  double x = 0, y = 0;
+};
+
 // What of a rectangle lies in a picture; empty or turned inside out if nothing does.
 PixelRect clipped(const PixelRect& rect, int32_t width, int32_t height);
 
@@ -48,6 +52,13 @@ class Canvas {
 
   // A filled circle; at least one sample of chroma. Radius at least 1.
   void dot(double x, double y, double radius, const Yuv& color) const;
+
+  // A straight line with round ends; at least one sample of chroma. Radius at least 1.
+  void line(PixelPoint from, PixelPoint to, double radius, const Yuv& color) const;
+
+  // Leaves of the rectangle no more than the means of at most four by four equal parts, and
+  // what lies evenly between them. `rect` is even. Chroma samples that it touches count whole.
+  void blur(const PixelRect& rect) const;
 
   // Blends pixels from `left` up to but without `right` of a row, which lie in
   // the picture, with the colour. `strength`: of 256.

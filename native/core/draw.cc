@@ -26,6 +26,7 @@ uint32_t text_color(uint32_t rgb) {
   return with_black >= with_white ? 0x000000 : 0xFFFFFF;
 }
 
+constexpr uint32_t kConcealedColor = 0x000000;
 constexpr double kFar = 1 << 20;  // Beyond any picture, within int32_t.
 
 // Whole chroma samples: a label or line that covers half of one would bleed.
@@ -57,6 +58,43 @@ struct Label {
   uint32_t color;
 };
 
+// Chroma samples that the area touches go whole, and nothing is left out for being odd.
+PixelRect covering(const OverlayConcealed& area, const Canvas& canvas) {
+  const double right = area.x + area.width;
+  const double bottom = area.y + area.height;
+  if (!std::isfinite(right) || !std::isfinite(bottom) || !std::isfinite(area.x) ||
+      !std::isfinite(area.y)) {
+    return {0, 0, canvas.width(), canvas.height()};
+  }
+  const auto before = [](double value) {
+    return static_cast<int32_t>(std::floor(std::clamp(value, -kFar, kFar) / 2)) * 2;
+  };
+  const auto after = [&before](double value) { return -before(-value); };
+  return {before(std::min(area.x, right)), before(std::min(area.y, bottom)),
+          after(std::max(area.x, right)), after(std::max(area.y, bottom))};
+}
+
+void conceal(const Canvas& canvas, const OverlayConcealed& area) {
+  const PixelRect rect = covering(area, canvas);
+  if (area.with == OverlayConcealed::With::kBlur) {
+    canvas.blur(rect);
+  } else {
+    canvas.fill(rect, canvas.color(kConcealedColor));
+  }
+}
+
+void draw_line(const Canvas& canvas, const OverlayLine& line, double radius) {
+  const Yuv color = canvas.color(line.color);
+  for (size_t i = 0; i + 3 < line.xy.size(); i += 2) {
+    const PixelPoint from{line.xy[i], line.xy[i + 1]};
+    const PixelPoint to{line.xy[i + 2], line.xy[i + 3]};
+    if (std::isfinite(from.x) && std::isfinite(from.y) && std::isfinite(to.x) &&
+        std::isfinite(to.y)) {
+      canvas.line(from, to, radius, color);
+    }
+  }
+}
+
 void draw_points(const Canvas& canvas, const OverlayPoints& points, double radius) {
   const Yuv color = canvas.color(points.color);
   for (size_t i = 0; i + 1 < points.xy.size(); i += 2) {
@@ -66,24 +104,32 @@ void draw_points(const Canvas& canvas, const OverlayPoints& points, double radiu
   }
 }
 
-void draw_boxes(const Canvas& canvas, std::span<const OverlayBox> boxes, const OverlayStyle& style,
-                LabelCache& labels) {
+void draw_outlines(const Canvas& canvas, std::span<const OverlayBox> boxes,
+                   const OverlayStyle& style) {
+  for (const OverlayBox& box : boxes) {
+    if (!drawable(box)) continue;
+    const uint32_t line = box.part ? style.outline / 2 : style.outline;
+    draw_outline(canvas, snapped(box), static_cast<int32_t>(line), canvas.color(box.color));
+  }
+}
+
+// `taken`: where texts are, which labels should not hide.
+void draw_labels(const Canvas& canvas, std::span<const OverlayBox> boxes, const OverlayStyle& style,
+                 LabelCache& labels, std::span<const PixelRect> taken) {
   std::vector<Label> shown;
   std::vector<LabelRequest> requests;
   for (const OverlayBox& box : boxes) {
-    if (!drawable(box)) continue;
-    const PixelRect rect = snapped(box);
-    const uint32_t line = box.part ? style.outline / 2 : style.outline;
-    draw_outline(canvas, rect, static_cast<int32_t>(line), canvas.color(box.color));
-    const PixelRect seen = clipped(rect, canvas.width(), canvas.height());
-    if (box.label.empty() || seen.width() <= 0 || seen.height() <= 0) continue;
+    if (!drawable(box) || box.label.empty()) continue;
+    const PixelRect seen = clipped(snapped(box), canvas.width(), canvas.height());
+    if (seen.width() <= 0 || seen.height() <= 0) continue;
     auto mask = labels.mask(box.label, style.font_px, static_cast<uint32_t>(canvas.width()));
     if (!mask) continue;
     requests.push_back(
         {seen, static_cast<int32_t>(mask->width), static_cast<int32_t>(mask->height)});
     shown.push_back({std::move(mask), box.color});
   }
-  const std::vector<PixelRect> plates = place_labels(requests, canvas.width(), canvas.height());
+  const std::vector<PixelRect> plates =
+      place_labels(requests, canvas.width(), canvas.height(), taken);
   for (size_t i = 0; i < shown.size(); ++i) {
     canvas.stamp(plates[i], *shown[i].mask, canvas.color(shown[i].color),
                  canvas.color(text_color(shown[i].color)));
@@ -108,6 +154,42 @@ void draw_legend(const Canvas& canvas, std::span<const OverlayMask> masks,
   }
 }
 
+// Where a text goes: into the picture, and below those that are there already.
+PixelRect text_place(const OverlayText& text, const LabelMask& mask, const Canvas& canvas,
+                     std::span<const PixelRect> taken) {
+  const auto width = static_cast<int32_t>(mask.width);
+  const auto height = static_cast<int32_t>(mask.height);
+  const auto even = [](double value, int32_t last) {
+    return static_cast<int32_t>(std::clamp(value, 0.0, std::max(last, 0) + 0.0)) & ~1;
+  };
+  const int32_t left = even(text.x, canvas.width() - width);
+  const int32_t last = (canvas.height() - height) & ~1;
+  PixelRect place{left, even(text.y, last), left + width, 0};
+  for (const PixelRect& other : taken) {
+    const bool over = place.left < other.right && other.left < place.right &&
+                      place.top < other.bottom && other.top < place.top + height;
+    if (over) place.top = other.bottom;
+  }
+  place.bottom = place.top + height;
+  return place;
+}
+
+// Where they lie; what has no room below another one is left out.
+std::vector<PixelRect> draw_texts(const Canvas& canvas, std::span<const OverlayText> texts,
+                                  const OverlayStyle& style, LabelCache& labels) {
+  std::vector<PixelRect> taken;
+  for (const OverlayText& text : texts) {
+    if (!std::isfinite(text.x) || !std::isfinite(text.y)) continue;
+    const auto mask = labels.mask(text.text, style.font_px, static_cast<uint32_t>(canvas.width()));
+    if (!mask) continue;
+    const PixelRect place = text_place(text, *mask, canvas, taken);
+    if (place.top > 0 && place.bottom > canvas.height()) continue;
+    canvas.stamp(place, *mask, canvas.color(text.color), canvas.color(text_color(text.color)));
+    taken.push_back(place);
+  }
+  return taken;
+}
+
 }  // namespace
 
 OverlayStyle overlay_style(uint32_t width, uint32_t height) {
@@ -115,13 +197,25 @@ OverlayStyle overlay_style(uint32_t width, uint32_t height) {
   return {.outline = 2 * std::max(1U, (side + 360) / 720), .font_px = std::max(11U, side / 42)};
 }
 
+OverlayStyle overlay_style(const FrameFormat& format, const Overlay& overlay) {
+  OverlayStyle style = overlay_style(format.width, format.height);
+  const uint32_t most = std::max(format.width, format.height);
+  if (overlay.line_width > 0) style.outline = (std::min(overlay.line_width, most) + 1) & ~1U;
+  if (overlay.font_px > 0) style.font_px = std::min(overlay.font_px, most);
+  return style;
+}
+
 void draw_overlay(const MutableFrame& frame, const Overlay& overlay, LabelCache& labels) {
   const Canvas canvas(frame);
-  const OverlayStyle style = overlay_style(frame.format.width, frame.format.height);
+  const OverlayStyle style = overlay_style(frame.format, overlay);
+  for (const OverlayConcealed& area : overlay.concealed) conceal(canvas, area);
   for (const OverlayMask& mask : overlay.masks) draw_mask(canvas, mask);
+  for (const OverlayLine& line : overlay.lines) draw_line(canvas, line, style.outline / 2.0);
   for (const OverlayPoints& points : overlay.points) draw_points(canvas, points, style.outline);
   draw_legend(canvas, overlay.masks, style, labels);
-  draw_boxes(canvas, overlay.boxes, style, labels);
+  draw_outlines(canvas, overlay.boxes, style);
+  const std::vector<PixelRect> texts = draw_texts(canvas, overlay.texts, style, labels);
+  draw_labels(canvas, overlay.boxes, style, labels, texts);
 }
 
 }  // namespace framebus

@@ -101,7 +101,7 @@ PixelRect place(const LabelRequest& request, std::span<const PixelRect> placed, 
 }  // namespace
 
 std::vector<PixelRect> place_labels(std::span<const LabelRequest> requests, int32_t picture_width,
-                                    int32_t picture_height) {
+                                    int32_t picture_height, std::span<const PixelRect> taken) {
   std::vector<size_t> order(requests.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
@@ -109,9 +109,9 @@ std::vector<PixelRect> place_labels(std::span<const LabelRequest> requests, int3
     const PixelRect& second = requests[b].box;
     return std::tie(first.top, first.left) < std::tie(second.top, second.left);
   });
-  std::vector<PixelRect> placed;
+  std::vector<PixelRect> placed(taken.begin(), taken.end());
   std::vector<PixelRect> result(requests.size());
-  placed.reserve(requests.size());
+  placed.reserve(taken.size() + requests.size());
   for (const size_t index : order) {
     result[index] = place(requests[index], placed, picture_width, picture_height);
     placed.push_back(result[index]);

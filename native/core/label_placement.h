@@ -27,10 +27,10 @@ struct LabelRequest {
 // A plate for each request, at even coordinates, in the picture as far as it
 // fits: above its box if there is room, else inside at the top (in small boxes:
 // below), else at other places that touch the box, else a few steps off it. It
-// is the first place that is clear of the plates placed before, else the one
-// that covers least of them. Boxes are served from top to bottom whatever their
+// is the first place that is clear of `taken` and of the plates placed before,
+// else the one that covers least of them. Boxes are served from top to bottom whatever their
 // order, so that labels do not jump when it changes.
 std::vector<PixelRect> place_labels(std::span<const LabelRequest> requests, int32_t picture_width,
-                                    int32_t picture_height);
+                                    int32_t picture_height, std::span<const PixelRect> taken = {});
 
 }  // namespace framebus

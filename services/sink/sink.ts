@@ -102,7 +102,7 @@ class Sink implements Service {
       },
     );
     this.#streams = new Streams(
-      { reorder, encode, inFlight: config.ingest.inFlight, streams: config.streams },
+      { reorder, encode, inFlight: config.ingest.inFlight, streams: config.streams, osd: config.defaults.osd },
       {
         addon: { createOutput, monotonicNs },
         rtsp: this.#rtsp,

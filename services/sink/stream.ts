@@ -2,9 +2,9 @@ import type { FrameLease, LeaseRefusal, Viewer, ViewerEvent } from '../../native
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
-import { HeldOverlay } from './held_overlay.js';
 import { detectionRecord } from './record.js';
 import { ReorderWindow, type Position } from './reorder.js';
+import type { StreamDrawing } from './stream_drawing.js';
 import type { StreamTracking } from './stream_tracking.js';
 import type { EncodedPicture, Picture, Snapshot } from './stream_output.js';
 
@@ -86,7 +86,7 @@ export class Stream {
   readonly #clock: StreamClock;
   readonly #tracking: Pick<StreamTracking, 'next'> | null;
   readonly #window: ReorderWindow<Received & { receivedNs: bigint }>;
-  readonly #overlay = new HeldOverlay();
+  readonly #drawing: Pick<StreamDrawing, 'next'>;
   /** lossless: pictures that wait for room in the encoder, in order; bounded by the pool. */
   readonly #waiting: WaitingPicture[] = [];
   #timer: NodeJS.Timeout | null = null;
@@ -101,6 +101,7 @@ export class Stream {
     publish: (record: DetectionRecord) => void,
     clock: StreamClock,
     tracking: Pick<StreamTracking, 'next'> | null,
+    drawing: Pick<StreamDrawing, 'next'>,
   ) {
     this.#options = options;
     this.#books = books;
@@ -108,6 +109,7 @@ export class Stream {
     this.#publish = publish;
     this.#clock = clock;
     this.#tracking = tracking;
+    this.#drawing = drawing;
     this.#window = new ReorderWindow<Received & { receivedNs: bigint }>(
       {
         size: options.windowFrames,
@@ -205,7 +207,7 @@ export class Stream {
     const record = detectionRecord(result, tracked, frame, times);
     this.#publish(record);
     const { decodedMonotonicNs } = frame;
-    const overlay = this.#overlay.next(record, decodedMonotonicNs);
+    const overlay = this.#drawing.next(record, decodedMonotonicNs);
     if (lease instanceof LaterLease) {
       this.#waiting.push({ lease, record, overlay, decodedMonotonicNs });
       this.resume();

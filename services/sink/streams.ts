@@ -1,6 +1,6 @@
 import type { Addon, RtspServer } from '../../native/contract.js';
 import { groupHold, routeGroups, SINK_GROUP } from '../../lib/bus/route.js';
-import type { ReorderConfig, StreamConfig, TrackerConfig } from '../../lib/config.js';
+import type { OsdConfig, ReorderConfig, StreamConfig, TrackerConfig } from '../../lib/config.js';
 import type { Counters, StreamCounters } from '../../lib/counters.js';
 import { FramebusError } from '../../lib/errors.js';
 import type { Log } from '../../lib/log.js';
@@ -10,6 +10,7 @@ import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import { LogLimit } from '../../lib/log_limit.js';
 import { uninferredReason } from './record.js';
 import { LaterLease, Stream, type Received, type StreamBooks, type StreamOptions } from './stream.js';
+import { StreamDrawing } from './stream_drawing.js';
 import { StreamTracking } from './stream_tracking.js';
 import { StreamOutput, type EncodeSettings } from './stream_output.js';
 
@@ -26,6 +27,8 @@ export interface StreamsOptions {
   /** Frames of a stream that workers may hold at once. */
   inFlight: number;
   streams: readonly StreamConfig[];
+  /** What is drawn on streams that nobody has configured. */
+  osd: OsdConfig;
 }
 
 export interface StreamsParts {
@@ -123,7 +126,7 @@ export class Streams {
   }
 
   #create(streamId: string): Stream {
-    const { reorder, encode, inFlight, streams } = this.#options;
+    const { reorder, encode, inFlight, streams, osd } = this.#options;
     const { addon, rtsp, counters, publish } = this.#parts;
     const books = streamBooks(counters.stream(streamId));
     const nowMs = (): number => performance.now();
@@ -150,7 +153,7 @@ export class Streams {
     const config = streams.find(({ id }) => id === streamId);
     const options = streamOptions(config, reorder, inFlight);
     const clock = { monotonicNs: () => addon.monotonicNs(), nowMs, unixNs: () => BigInt(Date.now()) * 1_000_000n };
-    const stream = new Stream(options, books, output, publish, clock, this.#tracking(config));
+    const stream = new Stream(options, books, output, publish, clock, this.#tracking(config), new StreamDrawing(config?.osd ?? osd));
     return stream;
   }
 

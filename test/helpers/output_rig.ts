@@ -11,6 +11,7 @@ import type {
   ProducerPool,
 } from '../../native/contract.js';
 import { createBusConsumer, createBusServer, createOutput, createProducerPool } from '../../native/index.js';
+import { emptyOverlay } from '../../services/sink/overlay.js';
 import { tempFolder } from './temp.js';
 import { CONSUMER, groups, SERVER } from './bus_options.js';
 
@@ -102,7 +103,7 @@ export class OutputRig {
     const lease = this.#consumer.lease(this.#pool.epoch, slot.slot, generation);
     if (typeof lease === 'string') throw new Error(`no lease: ${lease}`);
     const seq = BigInt(this.pushed);
-    const outcome = this.output.push(lease.id, seq, seq * this.#stepNs, { masks: [], points: [], boxes: [], ...overlay });
+    const outcome = this.output.push(lease.id, seq, seq * this.#stepNs, { ...emptyOverlay(), ...overlay });
     lease.release();
     if (outcome === 'queued') this.pushed++;
     else this.full++;

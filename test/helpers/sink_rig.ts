@@ -198,6 +198,8 @@ export interface SinkRigOptions {
   ports?: SinkPorts;
   /** Keys of sink.records, as in YAML: "max_age: 1h". */
   records?: string;
+  /** Keys of defaults.osd. */
+  osd?: string;
 }
 
 /** A folder for the bus, a nats-server, and sinks to start on them. */
@@ -207,7 +209,7 @@ export class SinkRig {
   readonly nats: NatsConnection;
   readonly #config: string;
 
-  private constructor(url: string, nats: NatsConnection, streams: readonly string[], { ports = {}, records = '' }: SinkRigOptions) {
+  private constructor(url: string, nats: NatsConnection, streams: readonly string[], { ports = {}, records = '', osd = '' }: SinkRigOptions) {
     this.url = url;
     this.nats = nats;
     chmodSync(this.directory, 0o750);
@@ -222,6 +224,7 @@ sink:
   rtsp: {port: ${ports.rtsp ?? 0}}
   records: {${records}}
   encode: {preset: ultrafast, keyframe_interval: 1s, threads: 1}
+defaults: {osd: {${osd}}}
 streams:
 ${streams.map((id) => `  ${id}: {source: /clip.mp4, slots: 16, mode: ${id === LOSSLESS ? 'lossless' : 'latest'}}`).join('\n')}
 `,

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Output, Viewer, ViewerEvent } from '../../native/contract.js';
 import { addonPath, createOutput, createRtspServer } from '../../native/index.js';
+import { emptyOverlay } from '../../services/sink/overlay.js';
 import { eventually } from '../helpers/eventually.js';
 import { ffmpegTool, frameFormat, OutputRig, outputOptions, probe } from '../helpers/output_rig.js';
 import { tempFile } from '../helpers/temp.js';
@@ -11,7 +12,7 @@ import { tempFile } from '../helpers/temp.js';
 const RED_BOX = { x: 40, y: 40, width: 120, height: 120, label: 'person 87 %', color: 0xff0000, part: false };
 /** Six cells of a row, three rows. */
 const MASK = { x: 40, y: 80, width: 240, height: 120, columns: 6, rows: 3, runs: Uint32Array.of(2, 3, 1, 1), label: '', color: 0xff0000 };
-const NOTHING = { masks: [], points: [], boxes: [] };
+const NOTHING = emptyOverlay();
 
 /** A viewer's data, acknowledged as it comes. */
 function watch(output: Output): { viewer: Viewer; data: Uint8Array[]; events: ViewerEvent[] } {
@@ -129,6 +130,12 @@ describe('frames', () => {
       { masks: [{ ...MASK, columns: -1 }] },
       { masks: [{ ...MASK, label: null }] },
       { points: [{ xy: Float64Array.of(1, 2), color: 0 }] },
+      { concealed: [{ x: 0, y: 0, width: 9, height: 9, with: 'veil' }] },
+      { concealed: undefined },
+      { lines: [{ xy: [1, 2, 3, 4], color: 0 }] },
+      { texts: [{ x: 0, y: 0, text: 3, color: 0 }] },
+      { lineWidth: -2 },
+      { fontSize: 1.5 },
     ];
     for (const part of wrong) {
       expect(codeOf(() => rig.output.push(1, 0n, 0n, { ...NOTHING, ...part })), JSON.stringify(part)).toBe('BAD_ARGUMENT');

@@ -18,7 +18,7 @@ const unseen = ResultMessage.fromPartial({ status: SUPERSEDED });
 
 describe('HeldOverlay', () => {
   it('keeps masks, points and boxes for a moment on frames that nobody looked at', () => {
-    const held = new HeldOverlay();
+    const held = new HeldOverlay({ color: 'class', label: ['name'] });
     expect(held.next(unseen, 0n)).toEqual(emptyOverlay());
     const overlay = held.next(seen, 100n * MS);
     expect([overlay.masks.length, overlay.points.length, overlay.boxes.length]).toEqual([1, 1, 1]);
@@ -28,14 +28,14 @@ describe('HeldOverlay', () => {
   });
 
   it('drops them at once when somebody looked and saw nothing', () => {
-    const held = new HeldOverlay();
+    const held = new HeldOverlay({ color: 'class', label: ['name'] });
     held.next(seen, 0n);
     expect(held.next(nothing, 100n * MS)).toEqual(emptyOverlay());
     expect(held.next(unseen, 200n * MS)).toEqual(emptyOverlay());
   });
 
   it('draws tracked objects where they are expected, and holds only the others', () => {
-    const held = new HeldOverlay();
+    const held = new HeldOverlay({ color: 'class', label: ['name'] });
     const tracked = { box: { ...area, x: 20 }, label: 'car', trackId: 5n };
     held.next(ResultMessage.fromPartial({ ...seen, detections: [...seen.detections, tracked] }), 0n);
     const moved = { box: { ...area, x: 30 }, label: 'car', trackId: 5n, predicted: true };

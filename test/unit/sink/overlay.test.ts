@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { classColor, overlayOf } from '../../../services/sink/overlay.js';
+import { classColor, emptyOverlay, objectColor, overlayOf, type ObjectStyle } from '../../../services/sink/overlay.js';
 import { Detection, DetectionAttribute } from '#proto/framebus/detection/v1/detection.js';
 import { SegmentationMask } from '#proto/framebus/detection/v1/segmentation_mask.js';
 
@@ -11,8 +11,7 @@ const labels = (detections: Detection[]): string[] => overlayOf({ detections, ma
 describe('overlayOf', () => {
   it('writes class and confidence', () => {
     expect(overlayOf({ detections: [detection('person', 0.867)], masks: [] })).toEqual({
-      masks: [],
-      points: [],
+      ...emptyOverlay(),
       boxes: [{ x: 1.5, y: 2, width: 30, height: 40, label: 'person 87 %', color: classColor(0), part: false }],
     });
   });
@@ -24,6 +23,28 @@ describe('overlayOf', () => {
   it('writes attributes after the class, in their order', () => {
     const attributes = [attribute('red', 0.912), attribute('', 0.3)];
     expect(labels([detection('car', 0.87, { attributes })])).toEqual(['car 87 % · red 91 % · 30 %']);
+  });
+
+  it('writes what the style names, in one order', () => {
+    const car = detection('car', 0.87, { attributes: [attribute('red', 0.9)], trackId: (7n << 32n) | 12n });
+    const text = (...label: ObjectStyle['label']): string | undefined =>
+      overlayOf({ detections: [car], masks: [] }, { color: 'class', label }).boxes[0]?.label;
+    expect(text('attributes', 'confidence', 'track', 'name')).toBe('car #12 87 % · red 90 %');
+    expect(text('name', 'attributes')).toBe('car · red');
+    expect(text('track')).toBe('#12');
+    expect(text()).toBe('');
+  });
+
+  it('draws in the colour of the track when asked to, and in that of the class where there is none', () => {
+    const style = { color: 'track', label: [] } as const;
+    const first = detection('car', 0.5, { classId: 2, trackId: (7n << 32n) | 1n });
+    const again = detection('car', 0.6, { classId: 2, trackId: (9n << 32n) | 1n });
+    const second = detection('car', 0.7, { classId: 2, trackId: (7n << 32n) | 2n });
+    const none = detection('car', 0.8, { classId: 5 });
+    const colors = overlayOf({ detections: [first, again, second, none], masks: [] }, style).boxes.map(({ color }) => color);
+    expect(colors).toEqual([classColor(1), classColor(1), classColor(2), classColor(5)]);
+    expect(objectColor(second, { color: 'class' })).toBe(classColor(2));
+    expect(objectColor(first, { color: 'class' })).toBe(classColor(2));
   });
 
   it('draws the most certain last, and leaves out what has no box', () => {

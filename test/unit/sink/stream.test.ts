@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { FrameLease } from '../../../native/contract.js';
+import { HeldOverlay } from '../../../services/sink/held_overlay.js';
 import { LaterLease, Stream, type Received, type SinkDrop } from '../../../services/sink/stream.js';
 import type { Picture } from '../../../services/sink/stream_output.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
@@ -73,6 +74,7 @@ function rig(options: { lossless?: boolean; room?: number; windowFrames?: number
     (record) => records.push(record),
     { monotonicNs: () => 5_000_000n, nowMs: () => Date.now(), unixNs: () => 0n },
     null,
+    new HeldOverlay({ color: 'class', label: ['name', 'confidence'] }),
   );
   /** Of a lossless stream: leased when it is its turn, while one lease may be held. */
   const later = (lease: Lease): LaterLease =>
