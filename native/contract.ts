@@ -1,6 +1,6 @@
 /**
  * The whole boundary between TypeScript and the C++ addon; what is about models is in
- * contract_inference.ts, what is drawn in contract_overlay.ts.
+ * contract_inference.ts, what is drawn in contract_overlay.ts, RTSP in contract_rtsp.ts.
  *
  * Rules: what crosses is plain data (DTOs), numbers for handles, and the
  * classes below; every field is present (`T | null`, never optional), so that
@@ -13,9 +13,11 @@
  */
 import type { EnginePlatform, PluginEngine, PluginEngineOptions, PreprocessFrame, PreprocessGeometry, PreprocessSpec } from './contract_inference.js';
 import type { Overlay } from './contract_overlay.js';
+import type { RtspServer, RtspServerEvent, RtspServerOptions } from './contract_rtsp.js';
 
 export type * from './contract_inference.js';
 export type * from './contract_overlay.js';
+export type * from './contract_rtsp.js';
 
 /** Layout of the samples. I420: planes Y, U, V. NV12: planes Y, UV. */
 export type PixelFormat = 'I420' | 'NV12';
@@ -465,26 +467,6 @@ export interface Viewer {
   close(): void;
 }
 
-export interface RtspServerOptions {
-  host: string;
-  /** 0 takes a free one. */
-  port: number;
-  maxClients: number;
-}
-
-export interface RtspServer {
-  readonly port: number;
-  /**
-   * Serves an output at rtsp://host:port/<path>. Before its first keyframe, DESCRIBE is
-   * answered with 503 at once. Throws RTSP_MOUNT.
-   */
-  mount(path: string, output: Output): void;
-  /** Disconnects the path's clients. */
-  unmount(path: string): void;
-  clients(): number;
-  close(): Promise<void>;
-}
-
 // ------------------------------------------------------------------- addon --
 
 export interface Addon {
@@ -542,6 +524,6 @@ export interface Addon {
     into: Uint8Array | Uint16Array,
   ): void;
   createOutput(options: OutputOptions, listener: (event: OutputEvent) => void): Output;
-  /** Throws RTSP_PORT_IN_USE or RTSP_BIND. */
-  createRtspServer(options: RtspServerOptions): RtspServer;
+  /** Throws RTSP_PORT_IN_USE, RTSP_BIND or RTSP_TLS. */
+  createRtspServer(options: RtspServerOptions, listener: (event: RtspServerEvent) => void): RtspServer;
 }

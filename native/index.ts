@@ -38,4 +38,4 @@ export const openEngine: Addon['openEngine'] = (options) => addon().openEngine(o
 export const argmax: Addon['argmax'] = (scores, channels, cells, layout, into) =>
   addon().argmax(scores, channels, cells, layout, into);
 export const createOutput: Addon['createOutput'] = (options, listener) => addon().createOutput(options, listener);
-export const createRtspServer: Addon['createRtspServer'] = (options) => addon().createRtspServer(options);
+export const createRtspServer: Addon['createRtspServer'] = (options, listener) => addon().createRtspServer(options, listener);

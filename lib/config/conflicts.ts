@@ -39,6 +39,7 @@ export function conflicts(file: unknown, positions: Positions): Problem[] {
   });
   return [
     ...portConflicts(file, problem),
+    ...rtspConflicts(file, problem),
     ...reconnectConflict(file, ['defaults', 'reconnect'], problem),
     ...names.flatMap((name) => [
       ...nameProblem(name, problem),
@@ -66,6 +67,25 @@ function portConflicts(file: unknown, problem: MakeProblem): Problem[] {
     if (owner !== undefined) problems.push(problem(path, `port ${String(wanted)} is already that of ${owner}`));
     else if (wanted !== 0) owners.set(wanted, join(path));
   }
+  return problems;
+}
+
+function rtspConflicts(file: unknown, problem: MakeProblem): Problem[] {
+  const path = ['sink', 'rtsp'];
+  const problems: Problem[] = [];
+  const [cert, key] = ['cert_file', 'key_file'].map((name) => at(file, [...path, 'tls', name]) ?? null);
+  if ((cert === null) !== (key === null)) {
+    const [missing, other] = cert === null ? ['cert_file', 'key_file'] : ['key_file', 'cert_file'];
+    problems.push(problem([...path, 'tls'], `${missing} is missing: it and ${other} go together`));
+  }
+  const transports = at(file, [...path, 'transports']);
+  if (cert !== null && Array.isArray(transports) && transports.includes('udp')) {
+    problems.push(problem([...path, 'transports'], 'udp is not for TLS: pictures over UDP are not encrypted; use [tcp]'));
+  }
+  const users = at(file, [...path, 'users']);
+  const names = Array.isArray(users) ? users.map((user: unknown) => at(user, ['name'])) : [];
+  const twice = names.find((name, i) => typeof name === 'string' && names.indexOf(name) !== i);
+  if (typeof twice === 'string') problems.push(problem([...path, 'users'], `${twice} is there twice`));
   return problems;
 }
 

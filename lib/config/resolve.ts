@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { MemoryKind } from '../../native/contract.js';
+import type { MemoryKind, RtspTransport } from '../../native/contract.js';
 import { FramebusError } from '../errors.js';
 import { cacheDirectory, defaultBusDirectory, modelsDirectory, type Environment } from './locations.js';
 import { osdConfig, type OsdConfig } from './osd.js';
@@ -72,11 +72,29 @@ export interface RecordsConfig {
   readonly maxBytes: number;
 }
 
+export interface RtspUserConfig {
+  readonly name: string;
+  readonly passwordFile: string;
+  /** Streams that it may watch; "*" is all. */
+  readonly mounts: readonly string[];
+}
+
+export interface RtspConfig extends EndpointConfig {
+  readonly maxClients: number;
+  readonly transports: readonly RtspTransport[];
+  /** A player that is not heard of for so long is dropped. */
+  readonly sessionTimeoutMs: number;
+  /** Without any, everybody may watch everything. */
+  readonly users: readonly RtspUserConfig[];
+  /** Null: no TLS. */
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | null;
+}
+
 export interface SinkConfig {
   readonly name: string;
   readonly http: EndpointConfig;
   readonly grpc: EndpointConfig;
-  readonly rtsp: EndpointConfig & { readonly maxClients: number };
+  readonly rtsp: RtspConfig;
   readonly reorder: ReorderConfig;
   readonly encode: EncodeConfig;
   readonly records: RecordsConfig;
@@ -209,7 +227,7 @@ export function resolveConfig(file: ConfigFile, directory: string, environment: 
     nats: { url: natsServer(file.nats.url, environment) },
     ingest: ingestConfig(file.ingest),
     infer: inferConfig(file.infer, directory),
-    sink: sinkConfig(file.sink),
+    sink: sinkConfig(file.sink, directory),
     models: {
       directory: modelsDirectory(file.models.directory, directory),
       cache: cacheDirectory(file.models.cache, directory, environment),
@@ -267,13 +285,34 @@ function inferConfig(infer: ConfigFile['infer'], directory: string): InferConfig
   };
 }
 
-function sinkConfig(sink: ConfigFile['sink']): SinkConfig {
+function rtspConfig(rtsp: ConfigFile['sink']['rtsp'], directory: string): RtspConfig {
+  const { cert_file, key_file } = rtsp.tls;
+  return {
+    host: rtsp.host,
+    port: rtsp.port,
+    maxClients: rtsp.max_clients,
+    transports: rtsp.transports,
+    sessionTimeoutMs: rtsp.session_timeout,
+    users: rtsp.users.map((user) => ({
+      name: user.name,
+      passwordFile: resolve(directory, user.password_file),
+      mounts: user.mounts,
+    })),
+    // That there is none without the other is seen to in conflicts.ts.
+    tls:
+      cert_file === null || key_file === null
+        ? null
+        : { certFile: resolve(directory, cert_file), keyFile: resolve(directory, key_file) },
+  };
+}
+
+function sinkConfig(sink: ConfigFile['sink'], directory: string): SinkConfig {
   const { rtsp, reorder, encode } = sink;
   return {
     name: sink.name,
     http: sink.http,
     grpc: sink.grpc,
-    rtsp: { host: rtsp.host, port: rtsp.port, maxClients: rtsp.max_clients },
+    rtsp: rtspConfig(rtsp, directory),
     reorder: { window: reorder.window, deadlineMs: reorder.deadline },
     encode: {
       bitrateKbps: encode.bitrate_kbps,

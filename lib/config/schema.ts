@@ -69,6 +69,14 @@ const infer = {
   max_held: integer(1, 1024).default(16),
 };
 
+const rtspUser = z.strictObject({
+  name: z.string().regex(/^[\w.@-]{1,64}$/, {
+    error: (issue) => `must be 1 to 64 of A-Z a-z 0-9 _ . @ -, is ${show(issue.input)}`,
+  }),
+  password_file: text,
+  mounts: z.array(z.literal('*').or(name)).default(['*']),
+});
+
 const sink = {
   name: name.default('sink-0'),
   http: section(endpoint(8080)),
@@ -77,6 +85,13 @@ const sink = {
     host: host.default('127.0.0.1'),
     port: port.default(8554),
     max_clients: integer(1, 10_000).default(64),
+    transports: z.array(z.enum(['tcp', 'udp'])).refine((list) => list.length > 0, { error: 'must name tcp, udp or both' }).default(['tcp']),
+    session_timeout: duration(5 * SECOND, HOUR).default(60 * SECOND),
+    users: z.array(rtspUser).default([]),
+    tls: section({
+      cert_file: text.nullable().default(null),
+      key_file: text.nullable().default(null),
+    }),
   }),
   reorder: section({
     window: integer(1, 1024).default(32),

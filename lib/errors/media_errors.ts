@@ -108,6 +108,18 @@ export const MEDIA_ERRORS = {
     retryable: true,
     remedy: 'See the cause in the message; "framebus doctor" shows whether the JPEG library is there.',
   },
+  RTSP_PASSWORD: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.config,
+    retryable: false,
+    remedy: 'Write one line of at most 128 bytes into the file, readable for the sink only.',
+  },
+  RTSP_TLS: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.config,
+    retryable: false,
+    remedy: 'Name a PEM certificate and its private key, without a passphrase, in sink.rtsp.tls, readable for the sink.',
+  },
   RTSP_MOUNT: {
     grpc: 'ALREADY_EXISTS',
     exit: EXIT.software,

@@ -17,6 +17,9 @@ constexpr const char* kLaunch =
     " ! h264parse config-interval=-1"
     " ! rtph264pay name=pay0 pt=96 config-interval=0 )";
 
+// Most that waits in front of the TCP clients, or of the UDP ones, where there are both.
+constexpr guint kBranchBytes = 4U << 20;
+
 struct MountContext {
   std::shared_ptr<Output> output;
   std::shared_ptr<Census> medias;
@@ -50,10 +53,28 @@ MediaContext* context_of(GstRTSPMedia* media) {
   return static_cast<MediaContext*>(g_object_get_data(G_OBJECT(media), kFeedKey));
 }
 
+// Where there are TCP and UDP clients, the library forks to both through queues of one
+// packet. With TCP clients that do not read, that would stop the UDP clients as well.
+void loosen_queue(GstElement* element) {
+  const GstElementFactory* factory = gst_element_get_factory(element);
+  if (factory == nullptr || g_strcmp0(GST_OBJECT_NAME(factory), "queue") != 0) return;
+  gst_util_set_object_arg(G_OBJECT(element), "leaky", "downstream");
+  g_object_set(element, "max-size-buffers", 0U, "max-size-bytes", kBranchBytes, nullptr);
+}
+
+void loosen_queues(GstElement* bin) {
+  const GstPtr<GstElement> pipeline(GST_ELEMENT(gst_object_get_parent(GST_OBJECT(bin))));
+  if (pipeline == nullptr) return;
+  g_signal_connect(pipeline.get(), "element-added",
+                   G_CALLBACK(+[](GstBin*, GstElement* added, gpointer) { loosen_queue(added); }),
+                   nullptr);
+}
+
 void configure(GstRTSPMedia* media, const MountContext& mount) {
   std::optional<Keyframe> keyframe = mount.output->last_keyframe();
   if (!keyframe) return;  // Not admitted by the server.
   const GstPtr<GstElement> bin(gst_rtsp_media_get_element(media));
+  loosen_queues(bin.get());
   const GstPtr<GstElement> source(gst_bin_get_by_name(GST_BIN(bin.get()), "source"));
   const auto feed = std::make_shared<RtspFeed>(mount.output, source.get(), std::move(*keyframe));
   feed->attach();
@@ -71,11 +92,12 @@ void configure(GstRTSPMedia* media, const MountContext& mount) {
 }  // namespace
 
 GstRTSPMediaFactory* make_media_factory(std::shared_ptr<Output> output,
-                                        std::shared_ptr<Census> medias) {
+                                        std::shared_ptr<Census> medias,
+                                        GstRTSPLowerTrans transports) {
   GstRTSPMediaFactory* factory = gst_rtsp_media_factory_new();
   gst_rtsp_media_factory_set_launch(factory, kLaunch);
   gst_rtsp_media_factory_set_shared(factory, TRUE);
-  gst_rtsp_media_factory_set_protocols(factory, GST_RTSP_LOWER_TRANS_TCP);
+  gst_rtsp_media_factory_set_protocols(factory, transports);
   auto context = std::make_unique<MountContext>(MountContext{std::move(output), std::move(medias)});
   g_signal_connect_data(
       factory, "media-configure",

@@ -11,10 +11,10 @@ namespace framebus {
 namespace {
 
 constexpr std::chrono::milliseconds kCloseDeadline{2000};
-constexpr guint kSessionCleanupSeconds = 5;
 // A refused client has that long to read its 503.
 constexpr guint kRefusedSeconds = 2;
 constexpr const char* kRefusedKey = "framebus-refused";
+constexpr const char* kPathKey = "framebus-path";
 
 bool is_path(const std::string& path) {
   const auto allowed = [](char c) {
@@ -43,10 +43,26 @@ bool watches(GstRTSPClient* client, const std::string& path) {
   return found;
 }
 
+GstRTSPLowerTrans transports_of(const RtspServerOptions& options) {
+  const int tcp = options.tcp ? GST_RTSP_LOWER_TRANS_TCP : 0;
+  const int udp = options.udp ? GST_RTSP_LOWER_TRANS_UDP : 0;
+  return static_cast<GstRTSPLowerTrans>(tcp | udp);
+}
+
+std::string peer_of(GstRTSPClient* client) {
+  GstRTSPConnection* connection = gst_rtsp_client_get_connection(client);
+  const gchar* ip = connection != nullptr ? gst_rtsp_connection_get_ip(connection) : nullptr;
+  return ip != nullptr ? ip : "";
+}
+
 }  // namespace
 
-RtspServer::RtspServer(const RtspServerOptions& options) : max_clients_(options.max_clients) {
-  init_gstreamer();
+RtspServer::RtspServer(const RtspServerOptions& options, std::shared_ptr<RtspListener> listener)
+    : max_clients_(options.max_clients),
+      transports_(transports_of(options)),
+      session_timeout_s_(std::max(1U, options.session_timeout_ms / 1000)),
+      access_((init_gstreamer(), options.users), options.tls),
+      listener_(std::move(listener)) {
   context_ = g_main_context_new();
   loop_ = g_main_loop_new(context_, FALSE);
   server_ = gst_rtsp_server_new();
@@ -58,6 +74,7 @@ RtspServer::RtspServer(const RtspServerOptions& options) : max_clients_(options.
     g_main_context_unref(context_);
     throw;
   }
+  access_.protect(server_);
   // Clients are served on this server's thread, not on one of the pool's.
   GstRTSPThreadPool* threads = gst_rtsp_server_get_thread_pool(server_);
   gst_rtsp_thread_pool_set_max_threads(threads, 0);
@@ -69,17 +86,15 @@ RtspServer::RtspServer(const RtspServerOptions& options) : max_clients_(options.
                    this);
   g_source_attach(listening_, context_);
 
-  cleaning_ = g_timeout_source_new_seconds(kSessionCleanupSeconds);
+  looking_ = g_timeout_source_new(kReaderLookMs);
   g_source_set_callback(
-      cleaning_,
-      [](gpointer server) -> gboolean {
-        GstRTSPSessionPool* sessions = gst_rtsp_server_get_session_pool(GST_RTSP_SERVER(server));
-        gst_rtsp_session_pool_cleanup(sessions);
-        g_object_unref(sessions);
+      looking_,
+      [](gpointer self) -> gboolean {
+        static_cast<RtspServer*>(self)->look_after_clients();
         return G_SOURCE_CONTINUE;
       },
-      server_, nullptr);
-  g_source_attach(cleaning_, context_);
+      this, nullptr);
+  g_source_attach(looking_, context_);
   thread_ = std::jthread([this] { run(); });
 }
 
@@ -144,8 +159,9 @@ void RtspServer::mount(const std::string& path, std::shared_ptr<Output> output) 
   if (!mounts_.emplace(at, output).second)
     throw Error("RTSP_MOUNT", "RTSP server: " + at + " is mounted already; unmount it first");
   GstRTSPMountPoints* points = gst_rtsp_server_get_mount_points(server_);
-  gst_rtsp_mount_points_add_factory(points, at.c_str(),
-                                    make_media_factory(std::move(output), medias_));
+  GstRTSPMediaFactory* factory = make_media_factory(std::move(output), medias_, transports_);
+  access_.open(factory);
+  gst_rtsp_mount_points_add_factory(points, at.c_str(), factory);
   g_object_unref(points);
 }
 
@@ -163,15 +179,16 @@ void RtspServer::unmount(const std::string& path) {
   if (!closed_) invoke([this, at] { disconnect_watchers(at); });
 }
 
-std::shared_ptr<Output> RtspServer::output_at(const std::string& path) const {
+std::optional<std::pair<std::string, std::shared_ptr<Output>>> RtspServer::mount_at(
+    const std::string& path) const {
   const std::lock_guard lock(mutex_);
   std::string at = path;
-  while (!at.empty()) {
+  while (!at.empty() && at.front() == '/') {
     const auto found = mounts_.find(at);
-    if (found != mounts_.end()) return found->second;
+    if (found != mounts_.end()) return *found;
     at.resize(at.find_last_of('/'));  // SETUP names a stream below the mount.
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 void RtspServer::disconnect_watchers(const std::string& path) {
@@ -187,7 +204,7 @@ void RtspServer::disconnect_watchers(const std::string& path) {
 
 void RtspServer::disconnect_all() {
   g_source_destroy(listening_);
-  g_source_destroy(cleaning_);
+  g_source_destroy(looking_);
   g_list_free(gst_rtsp_server_client_filter(
       server_, [](GstRTSPServer*, GstRTSPClient*, gpointer) { return GST_RTSP_FILTER_REMOVE; },
       nullptr));
@@ -197,6 +214,28 @@ void RtspServer::disconnect_all() {
       [](GstRTSPSessionPool*, GstRTSPSession*, gpointer) { return GST_RTSP_FILTER_REMOVE; },
       nullptr));
   g_object_unref(sessions);
+}
+
+// Drops clients that do not read, and forgets sessions without a client.
+void RtspServer::look_after_clients() {
+  g_list_free(gst_rtsp_server_client_filter(
+      server_,
+      [](GstRTSPServer*, GstRTSPClient* client, gpointer self) {
+        return static_cast<RtspServer*>(self)->look_at(client);
+      },
+      this));
+  GstRTSPSessionPool* sessions = gst_rtsp_server_get_session_pool(server_);
+  gst_rtsp_session_pool_cleanup(sessions);
+  g_object_unref(sessions);
+}
+
+GstRTSPFilterResult RtspServer::look_at(GstRTSPClient* client) const {
+  const std::optional<RtspReaderFault> fault = reader_fault(client);
+  if (!fault) return GST_RTSP_FILTER_KEEP;
+  const auto* path = static_cast<const gchar*>(g_object_get_data(G_OBJECT(client), kPathKey));
+  if (listener_ != nullptr)
+    listener_->on_dropped(peer_of(client), path != nullptr ? path : "", *fault);
+  return GST_RTSP_FILTER_REMOVE;
 }
 
 void RtspServer::on_client(GstRTSPClient* client) {
@@ -229,10 +268,23 @@ void RtspServer::on_client(GstRTSPClient* client) {
                      this);
   }
   g_signal_connect(client, "play-request",
-                   G_CALLBACK(+[](GstRTSPClient*, GstRTSPContext* context, gpointer) {
-                     if (context->media != nullptr) play_media(context->media);
+                   G_CALLBACK(+[](GstRTSPClient* playing, GstRTSPContext* context, gpointer self) {
+                     static_cast<RtspServer*>(self)->on_play(playing, context);
                    }),
-                   nullptr);
+                   this);
+  g_signal_connect(client, "new-session",
+                   G_CALLBACK(+[](GstRTSPClient*, GstRTSPSession* session, gpointer self) {
+                     gst_rtsp_session_set_timeout(
+                         session, static_cast<RtspServer*>(self)->session_timeout_s_);
+                   }),
+                   this);
+  g_signal_connect(
+      client, "send-message",
+      G_CALLBACK(+[](GstRTSPClient*, GstRTSPContext* context, gpointer answer, gpointer self) {
+        static_cast<RtspServer*>(self)->access_.complete(context,
+                                                         static_cast<GstRTSPMessage*>(answer));
+      }),
+      this);
 }
 
 void RtspServer::on_client_closed(GstRTSPClient* client) {
@@ -240,15 +292,32 @@ void RtspServer::on_client_closed(GstRTSPClient* client) {
   connections_->gone();
 }
 
+void RtspServer::on_play(GstRTSPClient* client, const GstRTSPContext* context) const {
+  if (context->uri != nullptr)
+    g_object_set_data_full(G_OBJECT(client), kPathKey, g_strdup(context->uri->abspath), g_free);
+  if (context->media != nullptr) play_media(context->media);
+}
+
 // 503 for one client too many, and for a mount that has no picture yet: an
-// answer at once, where the library would wait for 20 s.
-GstRTSPStatusCode RtspServer::admit(GstRTSPClient* client, const GstRTSPContext* context) const {
+// answer at once, where the library would wait for 20 s. Who may not watch
+// learns nothing of what there is.
+GstRTSPStatusCode RtspServer::admit(GstRTSPClient* client, GstRTSPContext* context) const {
   if (g_object_get_data(G_OBJECT(client), kRefusedKey) != nullptr)
     return GST_RTSP_STS_SERVICE_UNAVAILABLE;
-  if (context->uri == nullptr || context->uri->abspath == nullptr) return GST_RTSP_STS_OK;
-  const std::shared_ptr<Output> output = output_at(context->uri->abspath);
-  if (output == nullptr) return GST_RTSP_STS_NOT_FOUND;
-  return output->watchable() ? GST_RTSP_STS_OK : GST_RTSP_STS_SERVICE_UNAVAILABLE;
+  if (context->uri == nullptr || context->uri->abspath == nullptr) return GST_RTSP_STS_NOT_FOUND;
+  const std::string path = context->uri->abspath;
+  const auto mount = mount_at(path);
+  const GstRTSPStatusCode access = access_.check(context, mount ? mount->first : path);
+  if (access != GST_RTSP_STS_OK) {
+    gchar* given = nullptr;
+    // Every player asks once without credentials.
+    const bool tried = gst_rtsp_message_get_header(context->request, GST_RTSP_HDR_AUTHORIZATION,
+                                                   &given, 0) == GST_RTSP_OK;
+    if (tried && listener_ != nullptr) listener_->on_denied(peer_of(client), path);
+    return access;
+  }
+  if (!mount) return GST_RTSP_STS_NOT_FOUND;
+  return mount->second->watchable() ? GST_RTSP_STS_OK : GST_RTSP_STS_SERVICE_UNAVAILABLE;
 }
 
 void RtspServer::close() {
@@ -269,7 +338,7 @@ void RtspServer::close() {
   invoke([this] { g_main_loop_quit(loop_); });
   if (thread_.joinable()) thread_.join();
   g_source_unref(listening_);
-  g_source_unref(cleaning_);
+  g_source_unref(looking_);
   g_object_unref(server_);  // The listening socket goes with it.
 }
 

@@ -21,12 +21,13 @@ inline std::string rtsp_url(uint16_t port, const std::string& path) {
   return "rtsp://127.0.0.1:" + std::to_string(port) + "/" + path;
 }
 
-// rtspsrc over TCP and a decoder, pulled by the test.
+// rtspsrc and a decoder, pulled by the test.
 class Player {
  public:
-  explicit Player(const std::string& url) : opened_ns_(monotonic_ns()) {
-    const std::string launch = "rtspsrc location=" + url +
-                               " protocols=tcp latency=0 ! rtph264depay ! avdec_h264 max-threads=1"
+  explicit Player(const std::string& url, const std::string& transport = "tcp")
+      : opened_ns_(monotonic_ns()) {
+    const std::string launch = "rtspsrc location=" + url + " protocols=" + transport +
+                               " latency=0 ! rtph264depay ! avdec_h264 max-threads=1"
                                " ! appsink name=sink sync=false max-buffers=100 drop=true";
     pipeline_.reset(gst_parse_launch(launch.c_str(), nullptr));
     gst_object_ref_sink(pipeline_.get());

@@ -1,6 +1,7 @@
 // RtspServer: one media for all, answers at once, nobody harms anybody.
 #include "core/rtsp_server.h"
 
+#include <atomic>
 #include <filesystem>
 
 #include "check.h"
@@ -12,11 +13,29 @@ namespace {
 using namespace framebus;
 using namespace framebus::test;
 
+RtspServerOptions free_port() {
+  RtspServerOptions options;
+  options.port = 0;
+  options.max_clients = 16;
+  return options;
+}
+
+// Writes down what a server reports.
+class RecordingRtspListener : public RtspListener {
+ public:
+  void on_dropped(const std::string&, const std::string&, RtspReaderFault) override { ++dropped; }
+  void on_denied(const std::string&, const std::string&) override { ++denied; }
+
+  std::atomic<int> dropped = 0;
+  std::atomic<int> denied = 0;
+};
+
 struct Stage {
-  explicit Stage(const OutputOptions& options)
+  explicit Stage(const OutputOptions& options, const RtspServerOptions& serving = free_port())
       : format(options.format),
         listener(std::make_shared<RecordingListener>()),
-        output(std::make_shared<Output>(options, listener)) {}
+        output(std::make_shared<Output>(options, listener)),
+        server(serving, heard) {}
   ~Stage() {
     camera.reset();
     server.close();
@@ -31,7 +50,8 @@ struct Stage {
   std::shared_ptr<RecordingListener> listener;
   std::shared_ptr<Output> output;
   std::unique_ptr<Camera> camera;
-  RtspServer server{RtspServerOptions{.host = "127.0.0.1", .port = 0, .max_clients = 16}};
+  std::shared_ptr<RecordingRtspListener> heard = std::make_shared<RecordingRtspListener>();
+  RtspServer server;
 };
 
 OutputOptions small() {
@@ -59,13 +79,16 @@ bool eventually(const std::function<bool()>& holds) {
 }
 
 TEST("a port in use is named; port 0 takes a free one") {
-  const RtspServer first({.host = "127.0.0.1", .port = 0, .max_clients = 4});
+  RtspServerOptions options = free_port();
+  const RtspServer first(options);
   CHECK(first.port() != 0);
   std::string message;
-  CHECK(code_of([&] { RtspServer second({.host = "127.0.0.1", .port = first.port()}); },
-                &message) == "RTSP_PORT_IN_USE");
+  options.port = first.port();
+  CHECK(code_of([&] { RtspServer second(options); }, &message) == "RTSP_PORT_IN_USE");
   CHECK(message.find(std::to_string(first.port())) != std::string::npos);
-  CHECK(code_of([] { RtspServer third({.host = "203.0.113.7", .port = 0}); }) == "RTSP_BIND");
+  options = free_port();
+  options.host = "203.0.113.7";
+  CHECK(code_of([&] { RtspServer third(options); }) == "RTSP_BIND");
 }
 
 TEST("no mount is 404, a mount without a picture 503, both at once") {
@@ -115,27 +138,80 @@ TEST("a client plays at the source's rate, and UDP is refused") {
             .find("461") != std::string::npos);
 }
 
-TEST("ten join one after the other, each soon, one encoder for all") {
-  Stage stage(small());
+// Join one after the other, each soon, one encoder for all.
+void joins(const std::string& transport, size_t count) {
+  RtspServerOptions serving = free_port();
+  serving.udp = true;
+  Stage stage(small(), serving);
   stage.server.mount("gate", stage.output);
   stage.roll();
   std::vector<std::unique_ptr<Player>> players;
   std::vector<int64_t> joins_ms;
-  for (int n = 0; n < 10; ++n) {
-    players.push_back(std::make_unique<Player>(rtsp_url(stage.server.port(), "gate")));
+  for (size_t n = 0; n < count; ++n) {
+    players.push_back(std::make_unique<Player>(rtsp_url(stage.server.port(), "gate"), transport));
     CHECK(players.back()->next() != nullptr);
     joins_ms.push_back(players.back()->age_ms());
     std::this_thread::sleep_for(std::chrono::milliseconds(170));
   }
   std::sort(joins_ms.begin(), joins_ms.end());
-  std::printf("# joins: median %lld ms, slowest %lld ms\n", static_cast<long long>(joins_ms[5]),
-              static_cast<long long>(joins_ms[9]));
-  CHECK(stage.server.clients() == 10);
+  std::printf("# joins over %s: median %lld ms, slowest %lld ms\n", transport.c_str(),
+              static_cast<long long>(joins_ms[count / 2]),
+              static_cast<long long>(joins_ms[count - 1]));
+  CHECK(stage.server.clients() == count);
   for (const auto& player : players) CHECK(player->plays(10));
   const auto encoded = stage.listener->encoded();
   for (size_t n = 1; n < encoded.size(); ++n) CHECK(encoded[n].seq > encoded[n - 1].seq);
   players.clear();
   CHECK(eventually([&] { return stage.server.clients() == 0; }));
+  CHECK(stage.heard->dropped == 0);
+}
+
+TEST("ten join by TCP") { joins("tcp", 10); }
+
+TEST("five join by UDP, where it is offered") { joins("udp", 5); }
+
+TEST("TCP and UDP players have the same media") {
+  RtspServerOptions serving = free_port();
+  serving.udp = true;
+  Stage stage(small(), serving);
+  stage.server.mount("gate", stage.output);
+  stage.roll();
+  const std::string url = rtsp_url(stage.server.port(), "gate");
+  for (int round = 0; round < 2; ++round) {
+    Player udp(url, "udp");
+    CHECK(udp.plays(3));
+    Player tcp(url);
+    CHECK(tcp.plays(10));
+    CHECK(udp.plays(10));
+  }
+}
+
+TEST("a user has his mounts, and a stranger nothing") {
+  RtspServerOptions serving = free_port();
+  serving.users = {{.name = "joe", .password = "secret", .mounts = {"yard"}}};
+  Stage stage(small(), serving);
+  stage.server.mount("gate", stage.output);
+  stage.server.mount("yard", stage.output);
+  stage.roll();
+  const auto status = [&](const std::string& path, const std::string& headers) {
+    Connection connection(stage.server.port());
+    const std::string url = rtsp_url(stage.server.port(), path);
+    return connection.ask("DESCRIBE", url, "Accept: application/sdp\r\n" + headers).substr(9, 3);
+  };
+  const std::string joe = "Authorization: Basic am9lOnNlY3JldA==\r\n";
+  CHECK(status("yard", joe) == "200");
+  CHECK(status("gate", joe) == "403");
+  CHECK(status("yard", "") == "401");
+  CHECK(status("nothing", "") == "401");
+  CHECK(stage.heard->denied == 1);
+  CHECK(status("yard", "Authorization: Basic am9lOndyb25n\r\n") == "401");
+  CHECK(stage.heard->denied == 2);
+}
+
+TEST("a certificate that is none is refused") {
+  RtspServerOptions serving = free_port();
+  serving.tls = RtspTls{.certificate_pem = "no", .key_pem = "no"};
+  CHECK(code_of([&] { RtspServer server(serving); }) == "RTSP_TLS");
 }
 
 TEST("a client that stops reading harms nobody, alone or among others") {

@@ -4,6 +4,10 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 export interface SinkNumbers {
   /** Clients connected now, by what they use. */
   clients(): Readonly<Record<'grpc' | 'page' | 'rtsp', number>>;
+  /** RTSP players that were disconnected so far, by reason. */
+  rtspDropped(): ReadonlyMap<string, number>;
+  /** RTSP requests with wrong credentials, or of users without the stream, so far. */
+  rtspDenied(): number;
   /** Records that slow subscribers have lost so far. */
   recordsDropped(): number;
   /** Records that JetStream has acknowledged so far. */
@@ -25,6 +29,7 @@ export function registerMetrics(registry: Registry, numbers: SinkNumbers): void 
       for (const [kind, count] of Object.entries(numbers.clients())) this.set({ kind }, count);
     },
   });
+  registerRtspMetrics(registry, numbers);
   new Counter({
     name: 'framebus_sink_records_dropped_total',
     help: 'Records that gRPC subscribers lost because they read too slowly.',
@@ -59,6 +64,28 @@ export function registerMetrics(registry: Registry, numbers: SinkNumbers): void 
     registers: [registry],
     collect() {
       this.set(numbers.leases());
+    },
+  });
+}
+
+function registerRtspMetrics(registry: Registry, numbers: SinkNumbers): void {
+  new Counter({
+    name: 'framebus_sink_rtsp_dropped_total',
+    help: 'RTSP players that were disconnected: slow, because they did not read; silent, because nothing was heard of them.',
+    labelNames: ['reason'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [reason, count] of numbers.rtspDropped()) this.inc({ reason }, count);
+    },
+  });
+  new Counter({
+    name: 'framebus_sink_rtsp_denied_total',
+    help: 'RTSP requests with wrong credentials, or of users who may not watch the stream.',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(numbers.rtspDenied());
     },
   });
 }

@@ -8,11 +8,10 @@ import type { HttpRoute } from '../../lib/http.js';
 import type { Service, ServiceContext } from '../../lib/service.js';
 import { StatusBoard } from '../../lib/status.js';
 import * as subjects from '../../lib/subjects.js';
-import type { BusConsumer, RtspServer } from '../../native/contract.js';
+import type { BusConsumer } from '../../native/contract.js';
 import {
   createBusConsumer,
   createOutput,
-  createRtspServer,
   monotonicNs,
 } from '../../native/index.js';
 import { DetectionServiceService } from '#proto/framebus/detection/v1/detection_service.js';
@@ -34,6 +33,7 @@ import { RecordReader } from './record_reader.js';
 import { RecordStore } from './record_store.js';
 import { recordStreamState } from './record_stream.js';
 import { ResultSubscriber } from './result_subscriber.js';
+import { RtspOutlet } from './rtsp_outlet.js';
 import { snapshotService } from './snapshot_service.js';
 import { statusService } from './status_service.js';
 import { StreamSummaries } from './stream_summary.js';
@@ -64,7 +64,7 @@ const UNLIMITED = 1024;
 class Sink implements Service {
   readonly routes: readonly HttpRoute[];
   readonly #context: ServiceContext;
-  readonly #rtsp: RtspServer;
+  readonly #rtsp: RtspOutlet;
   readonly #consumer: BusConsumer;
   readonly #rpc: RpcServer;
   readonly #hub = new RecordHub(SUBSCRIBER_QUEUE);
@@ -85,7 +85,7 @@ class Sink implements Service {
     const { config, counters, log, nats, instance } = context;
     const { rtsp, reorder, encode, maxHeld } = config.sink;
     this.#context = context;
-    this.#rtsp = createRtspServer({ ...rtsp });
+    this.#rtsp = new RtspOutlet(rtsp, log);
     this.#consumer = createBusConsumer(
       {
         directory: config.bus.directory,
@@ -105,7 +105,7 @@ class Sink implements Service {
       { reorder, encode, inFlight: config.ingest.inFlight, streams: config.streams, osd: config.defaults.osd },
       {
         addon: { createOutput, monotonicNs },
-        rtsp: this.#rtsp,
+        rtsp: this.#rtsp.server,
         counters,
         log,
         publish: (record) => {
@@ -140,9 +140,9 @@ class Sink implements Service {
     this.#rpc.add(DetectionServiceService, this.#detections.handlers);
     this.#rpc.add(SnapshotServiceService, snapshotService(this.#streams));
     this.#rpc.add(StatusServiceService, statusService(this.#board));
-    const { rtsp, grpc } = config.sink;
+    const { grpc } = config.sink;
     addresses.set('grpc', hostPort(grpc.host, await this.#rpc.listen()));
-    addresses.set('rtsp', `rtsp://${hostPort(rtsp.host, this.#rtsp.port)}`);
+    addresses.set('rtsp', this.#rtsp.address);
     addresses.set('page', `${addresses.get('http') ?? ''}/`);
     this.#board.onStatus((status) => {
       this.#summaries.hear(status);
@@ -180,7 +180,7 @@ class Sink implements Service {
     await this.#rpc.close();
     this.#board.close();
     await this.#consumer.close();
-    await this.#rtsp.close();
+    await this.#rtsp.server.close();
   }
 
   #hearResults(): void {
@@ -246,13 +246,15 @@ class Sink implements Service {
 
   #registerMetrics(): void {
     registerMetrics(this.#context.metrics, {
+      rtspDropped: () => this.#rtsp.dropped,
+      rtspDenied: () => this.#rtsp.denied,
       recordsDropped: () => this.#hub.dropped,
       recordsStored: () => this.#store.stored,
       recordsNotStored: () => this.#store.notStored,
       clients: () => ({
         grpc: this.#hub.subscribers,
         page: this.#views.viewers,
-        rtsp: this.#rtsp.clients(),
+        rtsp: this.#rtsp.server.clients(),
       }),
       leases: () => this.#consumer.held(),
     });

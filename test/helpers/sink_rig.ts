@@ -1,3 +1,4 @@
+import { randomFillSync } from 'node:crypto';
 import { chmodSync } from 'node:fs';
 import { credentials } from '@grpc/grpc-js';
 import { onTestFinished } from 'vitest';
@@ -42,9 +43,13 @@ function frameFormat(width: number, height: number): FrameFormat {
 }
 
 /** A grey ramp, and on it a white square that moves on with every frame. */
-function paint(planes: readonly Plane[], seq: number): void {
+function paint(planes: readonly Plane[], seq: number, noise: boolean): void {
   const [luma, ...chroma] = planes;
   if (!luma) throw new Error('a frame without planes');
+  if (noise) {
+    for (const { data } of planes) randomFillSync(data);
+    return;
+  }
   const side = Math.floor(luma.height / 4);
   const left = (seq * 8) % (luma.width - side);
   for (let y = 0; y < luma.height; y++) {
@@ -75,6 +80,8 @@ export interface PlayOptions {
   count?: number;
   /** Wait for a free slot, as a lossless file does. */
   wait?: boolean;
+  /** Pictures that take all the bits that there are, no two alike. */
+  noise?: boolean;
 }
 
 /** Publishes frames in the bus as ingest does, and answers for each as infer does. */
@@ -97,7 +104,7 @@ export class TestProducer {
 
   /** Begins a new epoch of a stream; returns how to end it. */
   play(streamId: string, options: PlayOptions = {}): () => void {
-    const { width = 320, height = 240, fps = FPS, count = Infinity, wait = false } = options;
+    const { width = 320, height = 240, fps = FPS, count = Infinity, wait = false, noise = false } = options;
     const format = frameFormat(width, height);
     const pool = createProducerPool(this.#server, { streamId, format, memory: 'shm', slots: 16, groups: groups(['sink', 15]) });
     this.#pools.add(pool);
@@ -116,7 +123,7 @@ export class TestProducer {
         return;
       }
       const number = seq++;
-      paint(slot.planes(), number);
+      paint(slot.planes(), number, noise);
       const decodedMonotonicNs = monotonicNs();
       const frame = FrameDescriptor.fromPartial({
         streamId,
@@ -200,6 +207,9 @@ export interface SinkRigOptions {
   records?: string;
   /** Keys of defaults.osd. */
   osd?: string;
+  /** Keys of sink.rtsp beside the port, as in YAML. */
+  rtsp?: string;
+  bitrateKbps?: number;
 }
 
 /** A folder for the bus, a nats-server, and sinks to start on them. */
@@ -209,7 +219,8 @@ export class SinkRig {
   readonly nats: NatsConnection;
   readonly #config: string;
 
-  private constructor(url: string, nats: NatsConnection, streams: readonly string[], { ports = {}, records = '', osd = '' }: SinkRigOptions) {
+  private constructor(url: string, nats: NatsConnection, streams: readonly string[], options: SinkRigOptions) {
+    const { ports = {}, records = '', osd = '', rtsp = '', bitrateKbps = 4000 } = options;
     this.url = url;
     this.nats = nats;
     chmodSync(this.directory, 0o750);
@@ -221,9 +232,9 @@ nats: {url: '${url}'}
 sink:
   http: {port: ${ports.http ?? 0}}
   grpc: {port: ${ports.grpc ?? 0}}
-  rtsp: {port: ${ports.rtsp ?? 0}}
+  rtsp: {port: ${ports.rtsp ?? 0}${rtsp && `, ${rtsp}`}}
   records: {${records}}
-  encode: {preset: ultrafast, keyframe_interval: 1s, threads: 1}
+  encode: {preset: ultrafast, keyframe_interval: 1s, threads: 1, bitrate_kbps: ${bitrateKbps}}
 defaults: {osd: {${osd}}}
 streams:
 ${streams.map((id) => `  ${id}: {source: /clip.mp4, slots: 16, mode: ${id === LOSSLESS ? 'lossless' : 'latest'}}`).join('\n')}

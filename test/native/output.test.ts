@@ -28,7 +28,8 @@ function watch(output: Output): { viewer: Viewer; data: Uint8Array[]; events: Vi
 }
 
 function rtspServer(port = 0) {
-  const server = createRtspServer({ host: '127.0.0.1', port, maxClients: 8 });
+  const options = { host: '127.0.0.1', port, maxClients: 8, transports: ['tcp' as const], sessionTimeoutMs: 60_000, users: [], tls: null };
+  const server = createRtspServer(options, () => undefined);
   onTestFinished(() => server.close());
   return server;
 }
@@ -147,7 +148,10 @@ describe('frames', () => {
     const code = `
       const addon = require(${JSON.stringify(addonPath())});
       globalThis.output = addon.createOutput(${options}, () => undefined);
-      globalThis.server = addon.createRtspServer({ host: '127.0.0.1', port: 0, maxClients: 2 });
+      globalThis.server = addon.createRtspServer(
+        { host: '127.0.0.1', port: 0, maxClients: 2, transports: ['tcp'], sessionTimeoutMs: 60_000, users: [], tls: null },
+        () => undefined,
+      );
       server.mount('gate', output);
       globalThis.viewer = output.openViewer(() => undefined);
       require('node:worker_threads').parentPort.postMessage('open');`;

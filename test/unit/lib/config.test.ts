@@ -194,6 +194,11 @@ streams:
     ['a camera that loops', 'streams: {a: {source: "rtsp://c/1", loop: true}}', 'f.yaml:1: streams.a.loop: is for files: a live source has no end to start again from'],
     ['an inverted backoff', 'defaults: {reconnect: {initial: 1m}}', 'f.yaml:1: defaults.reconnect.max: must not be less than initial'],
     ['a file URI with two slashes', 'streams: {a: {source: "file://clip.mp4"}}', 'f.yaml:1: streams.a.source: must have three slashes and a full path, such as file:///clip.mp4, is "file://clip.mp4"'],
+    ['an RTSP key without its certificate', 'sink: {rtsp: {tls: {key_file: k}}}', 'f.yaml:1: sink.rtsp.tls: cert_file is missing: it and key_file go together'],
+    ['TLS over UDP', 'sink: {rtsp: {transports: [udp], tls: {cert_file: c, key_file: k}}}', 'f.yaml:1: sink.rtsp.transports: udp is not for TLS: pictures over UDP are not encrypted; use [tcp]'],
+    ['an RTSP user twice', 'sink: {rtsp: {users: [{name: joe, password_file: a}, {name: joe, password_file: b}]}}', 'f.yaml:1: sink.rtsp.users: joe is there twice'],
+    ['an RTSP user with a colon', 'sink: {rtsp: {users: [{name: "a:b", password_file: a}]}}', 'f.yaml:1: sink.rtsp.users[0].name: must be 1 to 64 of A-Z a-z 0-9 _ . @ -, is "a:b"'],
+    ['no RTSP transport', 'sink: {rtsp: {transports: []}}', 'f.yaml:1: sink.rtsp.transports: must name tcp, udp or both'],
   ])('%s', (_what, text, line) => {
     const whole = text.includes('streams:') ? text : `${text}\n${WITH_STREAM}`;
     expect(problems(whole)).toEqual([line]);
