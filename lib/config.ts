@@ -16,6 +16,8 @@ export type {
   InferConfig,
   IngestConfig,
   ReconnectConfig,
+  RecordConfig,
+  RecordingsConfig,
   RecordsConfig,
   ReorderConfig,
   SinkConfig,

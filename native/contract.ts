@@ -1,6 +1,6 @@
 /**
- * The whole boundary between TypeScript and the C++ addon; what is about models is in
- * contract_inference.ts, what is drawn in contract_overlay.ts, RTSP in contract_rtsp.ts.
+ * The boundary between TypeScript and the C++ addon, with the files contract_*.ts: what is about
+ * models is in contract_inference.ts, and so on.
  *
  * Rules: what crosses is plain data (DTOs), numbers for handles, and the
  * classes below; every field is present (`T | null`, never optional), so that
@@ -13,10 +13,12 @@
  */
 import type { EnginePlatform, PluginEngine, PluginEngineOptions, PreprocessFrame, PreprocessGeometry, PreprocessSpec } from './contract_inference.js';
 import type { Overlay } from './contract_overlay.js';
+import type { RecordingAddon } from './contract_recording.js';
 import type { RtspServer, RtspServerEvent, RtspServerOptions } from './contract_rtsp.js';
 
 export type * from './contract_inference.js';
 export type * from './contract_overlay.js';
+export type * from './contract_recording.js';
 export type * from './contract_rtsp.js';
 
 /** Layout of the samples. I420: planes Y, U, V. NV12: planes Y, UV. */
@@ -469,7 +471,7 @@ export interface Viewer {
 
 // ------------------------------------------------------------------- addon --
 
-export interface Addon {
+export interface Addon extends RecordingAddon {
   /** CLOCK_MONOTONIC in nanoseconds, the clock of all `…MonotonicNs`. */
   monotonicNs(): bigint;
   probeMedia(elements: string[]): MediaProbe;

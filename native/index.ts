@@ -39,3 +39,5 @@ export const argmax: Addon['argmax'] = (scores, channels, cells, layout, into) =
   addon().argmax(scores, channels, cells, layout, into);
 export const createOutput: Addon['createOutput'] = (options, listener) => addon().createOutput(options, listener);
 export const createRtspServer: Addon['createRtspServer'] = (options, listener) => addon().createRtspServer(options, listener);
+export const createRecording: Addon['createRecording'] = (output, options, listener) =>
+  addon().createRecording(output, options, listener);

@@ -41,6 +41,7 @@ export function conflicts(file: unknown, positions: Positions): Problem[] {
     ...portConflicts(file, problem),
     ...rtspConflicts(file, problem),
     ...reconnectConflict(file, ['defaults', 'reconnect'], problem),
+    ...folderConflicts(file, names, problem),
     ...names.flatMap((name) => [
       ...nameProblem(name, problem),
       ...liveConflicts(file, name, problem),
@@ -126,6 +127,23 @@ function concealConflict(file: unknown, name: string, problem: MakeProblem): Pro
   if (lost.length === 0) return [];
   const path = ['streams', name, 'labels'];
   return [problem(path, `must keep ${lost.map(String).join(', ')}, which osd.conceal.labels names: what is not reported cannot be concealed`)];
+}
+
+/** Segments of two streams in one folder could not be told apart. */
+function folderConflicts(file: unknown, names: readonly string[], problem: MakeProblem): Problem[] {
+  const problems: Problem[] = [];
+  const owners = new Map<string, string>();
+  for (const name of names) {
+    const written = (key: string): unknown =>
+      at(file, ['streams', name, 'record', key]) ?? at(file, ['defaults', 'record', key]) ?? at(DEFAULTS, ['defaults', 'record', key]);
+    const template = written('folder');
+    if (written('enabled') !== true || typeof template !== 'string') continue;
+    const folder = template.replaceAll('{stream}', name);
+    const owner = owners.get(folder);
+    if (owner === undefined) owners.set(folder, name);
+    else problems.push(problem(['streams', name, 'record', 'folder'], `folder "${folder}" is already that of ${owner}`));
+  }
+  return problems;
 }
 
 function reconnectConflict(file: unknown, path: readonly string[], problem: MakeProblem): Problem[] {

@@ -75,6 +75,17 @@ export const name = z.string().regex(NAME, {
   error: (issue) => `must be 1 to 64 of A-Z a-z 0-9 _ -, is ${show(issue.input)}`,
 });
 
+const FOLDER_PART = /^(?:[A-Za-z0-9_-]|\{stream\})(?:[A-Za-z0-9._-]|\{stream\})*$/;
+
+/** A folder below another one; it cannot lead out of it. `{stream}` stands for the stream's name. */
+export const folderBelow = z.string().refine(
+  (value) => value.length <= 256 && value.split('/').every((part) => FOLDER_PART.test(part)),
+  {
+    error: (issue) =>
+      `must be a folder below the root such as "{stream}" or "yard/{stream}": A-Z a-z 0-9 _ - . and no leading dot, is ${show(issue.input)}`,
+  },
+);
+
 /** Text that is not empty. */
 export const text = z.string().refine((value) => value.trim() !== '', { error: 'must not be empty' }).meta({ minLength: 1 });
 

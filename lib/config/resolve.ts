@@ -98,6 +98,7 @@ export interface SinkConfig {
   readonly reorder: ReorderConfig;
   readonly encode: EncodeConfig;
   readonly records: RecordsConfig;
+  readonly recordings: RecordingsConfig;
   /** Most frames of one producer that the sink leases at once; null: as many as its pools have. */
   readonly maxHeld: number | null;
 }
@@ -141,6 +142,28 @@ export interface TrackerConfig {
   readonly confirmHits: number;
 }
 
+/** Where recordings lie. */
+export interface RecordingsConfig {
+  /** Absolute. */
+  readonly root: string;
+  /** Room that is left on its file system; 0: none. */
+  readonly minFreeBytes: number;
+}
+
+/** How a stream is recorded; see docs/recordings.md. */
+export interface RecordConfig {
+  readonly enabled: boolean;
+  /** Below the root of the recordings. */
+  readonly folder: string;
+  readonly segmentMs: number;
+  /** Of a segment's video; 0: no limit. */
+  readonly maxBytes: number;
+  /** Older segments are deleted; 0: none is. */
+  readonly keepMs: number;
+  /** Whether each segment gets a file with a line per frame. */
+  readonly sidecar: boolean;
+}
+
 /** One stream, what `defaults` says included. */
 export interface StreamConfig {
   readonly id: string;
@@ -175,6 +198,7 @@ export interface StreamConfig {
   readonly noFrameTimeoutMs: number;
   readonly tracker: TrackerConfig;
   readonly osd: OsdConfig;
+  readonly record: RecordConfig;
   readonly reconnect: ReconnectConfig;
 }
 
@@ -321,6 +345,7 @@ function sinkConfig(sink: ConfigFile['sink'], directory: string): SinkConfig {
       threads: encode.threads,
     },
     records: { maxAgeMs: sink.records.max_age, maxBytes: sink.records.max_bytes },
+    recordings: { root: resolve(directory, sink.recordings.root), minFreeBytes: sink.recordings.min_free },
     maxHeld: sink.max_held,
   };
 }
@@ -351,6 +376,7 @@ function streamConfig(
     noFrameTimeoutMs: stream.no_frame_timeout ?? defaults.no_frame_timeout,
     tracker: trackerConfig({ ...defaults.tracker, ...defined(stream.tracker) }),
     osd: osdConfig(defaults.osd, stream.osd),
+    record: recordConfig(id, { ...defaults.record, ...defined(stream.record) }),
     reconnect: {
       initialMs: stream.reconnect.initial ?? defaults.reconnect.initial,
       maxMs: stream.reconnect.max ?? defaults.reconnect.max,
@@ -364,6 +390,15 @@ const trackerConfig = (tracker: ConfigFile['defaults']['tracker']): TrackerConfi
   lowConfidence: tracker.low_confidence,
   lostMs: tracker.lost,
   confirmHits: tracker.confirm_hits,
+});
+
+const recordConfig = (id: string, record: ConfigFile['defaults']['record']): RecordConfig => ({
+  enabled: record.enabled,
+  folder: record.folder.replaceAll('{stream}', id),
+  segmentMs: record.segment,
+  maxBytes: record.max_size,
+  keepMs: record.keep,
+  sidecar: record.sidecar,
 });
 
 /** Without the keys that the file leaves out. */

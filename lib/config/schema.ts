@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { byteSize, decimal, duration, endpoint, host, integer, name, port, section, show, text } from './fields.js';
+import { byteSize, decimal, duration, endpoint, folderBelow, host, integer, name, port, section, show, text } from './fields.js';
 import { osdDefaults, osdOfStream } from './osd.js';
 import { sourceProblem } from './source_uri.js';
 
@@ -109,6 +109,10 @@ const sink = {
       .default(24 * HOUR),
     max_bytes: byteSize(2 ** 20, 2 ** 50).default(2 ** 30),
   }),
+  recordings: section({
+    root: text.default('recordings'),
+    min_free: byteSize(2 ** 20, 2 ** 50).default(5 * 2 ** 30),
+  }),
   max_held: integer(1, 1024).nullable().default(null),
 };
 
@@ -166,6 +170,15 @@ const tracker = {
   confirm_hits: integer(1, 100),
 };
 
+const record = {
+  enabled: z.boolean(),
+  folder: folderBelow,
+  segment: duration(SECOND, 24 * HOUR),
+  max_size: byteSize(2 ** 20, 2 ** 40),
+  keep: duration(0, 3650 * 24 * HOUR),
+  sidecar: z.boolean(),
+};
+
 const reconnectInitial = duration(10, HOUR);
 const reconnectMax = duration(10, 24 * HOUR);
 
@@ -190,6 +203,14 @@ const defaults = {
     confirm_hits: tracker.confirm_hits.default(3),
   }),
   osd: osdDefaults,
+  record: section({
+    enabled: record.enabled.default(false),
+    folder: record.folder.default('{stream}'),
+    segment: record.segment.default(HOUR / 6),
+    max_size: record.max_size.default(2 ** 31),
+    keep: record.keep.default(24 * HOUR),
+    sidecar: record.sidecar.default(true),
+  }),
   reconnect: section({
     initial: reconnectInitial.default(SECOND),
     max: reconnectMax.default(30 * SECOND),
@@ -225,6 +246,14 @@ const stream = {
     confirm_hits: tracker.confirm_hits.optional(),
   }),
   osd: osdOfStream,
+  record: section({
+    enabled: record.enabled.optional(),
+    folder: record.folder.optional(),
+    segment: record.segment.optional(),
+    max_size: record.max_size.optional(),
+    keep: record.keep.optional(),
+    sidecar: record.sidecar.optional(),
+  }),
   reconnect: section({
     initial: reconnectInitial.optional(),
     max: reconnectMax.optional(),

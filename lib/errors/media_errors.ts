@@ -126,6 +126,18 @@ export const MEDIA_ERRORS = {
     retryable: false,
     remedy: 'This is a mistake in framebus: please report it with the log.',
   },
+  RECORDING_FAILED: {
+    grpc: 'INTERNAL',
+    exit: EXIT.io,
+    retryable: true,
+    remedy: 'Make room, or let the user of sink write there (sink.recordings.root); recording goes on by itself.',
+  },
+  RECORDING_SLOW: {
+    grpc: 'RESOURCE_EXHAUSTED',
+    exit: EXIT.io,
+    retryable: true,
+    remedy: 'Record on a faster disk, fewer streams, or with less sink.encode.bitrate_kbps; nothing else suffers.',
+  },
   VIEWER_FAILED: {
     grpc: 'INTERNAL',
     exit: EXIT.software,

@@ -152,8 +152,8 @@ GstPtr<GstBuffer> Output::draw(Job& job) {
 // frames is too coarse where the rate varies.
 void Output::ask_for_keyframe(uint64_t time_ns) {
   // The first picture is a keyframe anyhow, and GStreamer 1.22 takes no request
-  // after one for the very first picture.
-  if (time_ns == 0) return;
+  // after one that it got before it had the first picture.
+  if (!begun_) return;
   const int64_t now_ns = monotonic_ns();
   const uint64_t interval_ns = uint64_t{options_.keyframe_interval_ms} * 1'000'000;
   const uint64_t last_ns = std::max(keyframe_forced_time_ns_, keyframe_time_ns_.load());
@@ -173,6 +173,7 @@ void Output::keep_latest(GstBuffer* picture, uint64_t seq) {
 }
 
 void Output::on_unit(const AccessUnit& unit) {
+  begun_ = true;
   if (unit.keyframe) {
     keyframe_time_ns_ = unit.time_ns;
     // Before the delivery: who asks from here on wants a later one.

@@ -120,6 +120,7 @@ class Output {
   bool closed_ = false;
 
   std::atomic<bool> keyframe_wanted_ = false;
+  std::atomic<bool> begun_ = false;             // A picture has come out.
   std::atomic<uint64_t> keyframe_time_ns_ = 0;  // Of the last one that came out.
 
   // Used by the thread alone.

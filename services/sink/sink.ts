@@ -12,6 +12,7 @@ import type { BusConsumer } from '../../native/contract.js';
 import {
   createBusConsumer,
   createOutput,
+  createRecording,
   monotonicNs,
 } from '../../native/index.js';
 import { DetectionServiceService } from '#proto/framebus/detection/v1/detection_service.js';
@@ -27,6 +28,7 @@ import { pageRoutes } from './page.js';
 import { PageEvents } from './page_events.js';
 import { ServiceLoads, type PageStatus } from './page_status.js';
 import { registerMetrics } from './metrics.js';
+import { Recordings } from './recording/recordings.js';
 import type { RecordCursor } from './record_cursor.js';
 import { RecordHub } from './record_hub.js';
 import { RecordReader } from './record_reader.js';
@@ -69,6 +71,7 @@ class Sink implements Service {
   readonly #rpc: RpcServer;
   readonly #hub = new RecordHub(SUBSCRIBER_QUEUE);
   readonly #store: RecordStore;
+  readonly #recordings: Recordings;
   readonly #streams: Streams;
   readonly #detections: DetectionServiceImpl;
   readonly #views: LiveViews;
@@ -101,6 +104,11 @@ class Sink implements Service {
         else log.warn({ producer: event.producer, reason: event.reason }, 'producer is gone; waiting for it');
       },
     );
+    this.#recordings = new Recordings(config.sink.recordings, config.streams, {
+      addon: { createRecording },
+      log,
+      metrics: context.metrics,
+    });
     this.#streams = new Streams(
       { reorder, encode, inFlight: config.ingest.inFlight, streams: config.streams, osd: config.defaults.osd },
       {
@@ -111,6 +119,7 @@ class Sink implements Service {
         publish: (record) => {
           this.#publish(record);
         },
+        recording: (streamId) => this.#recordings.of(streamId),
         tell: (hints) => {
           if (isConnected(nats)) nats.publish(subjects.tracks(hints.streamId), encodeTrackHints(hints));
         },
@@ -152,6 +161,7 @@ class Sink implements Service {
       this.#events.send('status', this.#pageStatus());
     }, STATUS_PAUSE_MS);
     this.#store.start();
+    this.#recordings.start();
     this.#hearResults();
     this.#rpc.setServing(true);
   }
@@ -172,6 +182,7 @@ class Sink implements Service {
   async #close(): Promise<void> {
     await this.#results?.close();
     await this.#streams.close();
+    await this.#recordings.close();
     await this.#store.close();
     this.#detections.close();
     this.#views.close();

@@ -11,6 +11,7 @@ import type {
   ViewerEvent,
 } from '../../native/contract.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+import type { OutputRecording, StreamRecording } from './recording/stream_recording.js';
 
 /** How pictures are encoded. */
 export interface EncodeSettings {
@@ -62,6 +63,8 @@ interface Encoder {
   format: FrameFormat;
   /** In the encoder now, by number. */
   pending: Map<bigint, Sent>;
+  /** null: not recorded. */
+  recording: OutputRecording | null;
 }
 
 /** Pictures that may wait in the encoder's queue; each one holds a slot until it is copied. */
@@ -86,6 +89,7 @@ export class StreamOutput {
   readonly #rtsp: Pick<RtspServer, 'mount' | 'unmount'>;
   readonly #listener: StreamOutputListener;
   readonly #nowMs: () => number;
+  readonly #recording: Pick<StreamRecording, 'attach'> | null;
   /** Records of the latest pictures, by number, oldest first. */
   readonly #records = new Map<bigint, DetectionRecord>();
   readonly #closing = new Set<Promise<void>>();
@@ -102,6 +106,7 @@ export class StreamOutput {
     rtsp: Pick<RtspServer, 'mount' | 'unmount'>,
     listener: StreamOutputListener,
     nowMs: () => number,
+    recording: Pick<StreamRecording, 'attach'> | null = null,
   ) {
     this.#streamId = streamId;
     this.#encode = encode;
@@ -109,6 +114,7 @@ export class StreamOutput {
     this.#rtsp = rtsp;
     this.#listener = listener;
     this.#nowMs = nowMs;
+    this.#recording = recording;
   }
 
   /** Pictures in the encoder now. */
@@ -122,6 +128,7 @@ export class StreamOutput {
     if (encoder === null) return 'failed';
     const { lease, record, overlay, decodedMonotonicNs } = picture;
     try {
+      encoder.recording?.expect(this.#next, record);
       if (encoder.output.push(lease.id, this.#next, record.ptsNs, overlay) === 'full') return 'full';
     } catch (error) {
       this.#fail(encoder, codeOf(error), messageOf(error));
@@ -180,7 +187,7 @@ export class StreamOutput {
         this.#hear(encoder, event);
       },
     );
-    const encoder: Encoder = { output, format, pending };
+    const encoder: Encoder = { output, format, pending, recording: this.#recording?.attach(output) ?? null };
     try {
       this.#rtsp.mount(this.#streamId, output);
     } catch (error) {
@@ -237,6 +244,7 @@ export class StreamOutput {
       .catch((error: unknown) => {
         this.#fail(null, codeOf(error), messageOf(error));
       })
+      .then(() => encoder.recording?.close())
       .finally(() => {
         this.#closing.delete(closing);
         for (const number of encoder.pending.keys()) {

@@ -13,6 +13,7 @@ import { LaterLease, Stream, type Received, type StreamBooks, type StreamOptions
 import { StreamDrawing } from './stream_drawing.js';
 import { StreamTracking } from './stream_tracking.js';
 import { StreamOutput, type EncodeSettings } from './stream_output.js';
+import type { StreamRecording } from './recording/stream_recording.js';
 
 /** A lossless frame is waited for as long as a worker may need to be replaced. */
 const LOSSLESS_DEADLINE_MS = 30_000;
@@ -38,6 +39,8 @@ export interface StreamsParts {
   log: Log;
   /** Gets the records of all streams, in order per stream. */
   publish: (record: DetectionRecord) => void;
+  /** How a stream is recorded; null: it is not. */
+  recording: (streamId: string) => StreamRecording | null;
   /** Tells the workers what is known of a stream's objects. */
   tell: (hints: Unversioned<TrackHints>) => void;
 }
@@ -149,6 +152,7 @@ export class Streams {
         },
       },
       nowMs,
+      this.#parts.recording(streamId),
     );
     const config = streams.find(({ id }) => id === streamId);
     const options = streamOptions(config, reorder, inFlight);

@@ -210,6 +210,8 @@ export interface SinkRigOptions {
   /** Keys of sink.rtsp beside the port, as in YAML. */
   rtsp?: string;
   bitrateKbps?: number;
+  /** Folder to record all streams in, and keys of `record`, as in YAML. */
+  recordings?: { root: string; record: string };
 }
 
 /** A folder for the bus, a nats-server, and sinks to start on them. */
@@ -220,7 +222,7 @@ export class SinkRig {
   readonly #config: string;
 
   private constructor(url: string, nats: NatsConnection, streams: readonly string[], options: SinkRigOptions) {
-    const { ports = {}, records = '', osd = '', rtsp = '', bitrateKbps = 4000 } = options;
+    const { ports = {}, records = '', osd = '', rtsp = '', bitrateKbps = 4000, recordings } = options;
     this.url = url;
     this.nats = nats;
     chmodSync(this.directory, 0o750);
@@ -234,8 +236,11 @@ sink:
   grpc: {port: ${ports.grpc ?? 0}}
   rtsp: {port: ${ports.rtsp ?? 0}${rtsp && `, ${rtsp}`}}
   records: {${records}}
+  recordings: {root: ${recordings?.root ?? 'recordings'}, min_free: 0}
   encode: {preset: ultrafast, keyframe_interval: 1s, threads: 1, bitrate_kbps: ${bitrateKbps}}
-defaults: {osd: {${osd}}}
+defaults:
+  osd: {${osd}}
+  record: {enabled: ${String(recordings !== undefined)}, ${recordings?.record ?? ''}}
 streams:
 ${streams.map((id) => `  ${id}: {source: /clip.mp4, slots: 16, mode: ${id === LOSSLESS ? 'lossless' : 'latest'}}`).join('\n')}
 `,

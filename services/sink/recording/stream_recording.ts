@@ -1,0 +1,114 @@
+import type { RecordConfig } from '../../../lib/config.js';
+import { codeOf, messageOf } from '../../../lib/errors.js';
+import type { Log } from '../../../lib/log.js';
+import { LogLimit } from '../../../lib/log_limit.js';
+import type { Addon, Output, Recording, RecordingEvent, RecordingStats } from '../../../native/contract.js';
+import { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+
+/** What may wait for the disk, per stream: half a minute at 4 Mbit/s. */
+const QUEUE_BYTES = 2n ** 24n;
+
+export interface StreamRecordingOptions extends Pick<RecordConfig, 'segmentMs' | 'maxBytes' | 'sidecar'> {
+  /** Absolute. */
+  folder: string;
+}
+
+/** The recording of one output; the next output of the stream gets another one. */
+export interface OutputRecording {
+  /** The record of the picture that is pushed next, under its number in the output. */
+  expect(number: bigint, record: DetectionRecord): void;
+  /** Finishes the file, after the output was closed. Never rejects. */
+  close(): Promise<void>;
+}
+
+/** Records the outputs of one stream, one after the other. Its failures stay its own. */
+export class StreamRecording {
+  readonly #streamId: string;
+  readonly #options: StreamRecordingOptions;
+  readonly #addon: Pick<Addon, 'createRecording'>;
+  readonly #log: Log;
+  readonly #limit = new LogLimit();
+  readonly #open = new Set<Recording>();
+  /** Of the recordings that are closed. */
+  #past: Omit<RecordingStats, 'file'> = { segments: 0, bytes: 0, droppedGops: 0, failures: 0 };
+
+  constructor(streamId: string, options: StreamRecordingOptions, addon: Pick<Addon, 'createRecording'>, log: Log) {
+    this.#streamId = streamId;
+    this.#options = options;
+    this.#addon = addon;
+    this.#log = log;
+  }
+
+  /** Records an output from its first picture on; null when that is not possible, which the log says. */
+  attach(output: Output): OutputRecording | null {
+    const { folder, segmentMs, maxBytes, sidecar } = this.#options;
+    const options = { folder, segmentMs, maxBytes: BigInt(maxBytes), sidecar, queueBytes: QUEUE_BYTES };
+    try {
+      const recording = this.#addon.createRecording(output, options, (event) => {
+        this.#hear(event);
+      });
+      this.#open.add(recording);
+      return {
+        expect: (number, record) => {
+          const line = sidecar ? recordLine(record) : 'null';
+          recording.expect(number, record.epoch?.uuid ?? '', line);
+        },
+        close: () => this.#close(recording),
+      };
+    } catch (error) {
+      this.#fail(codeOf(error) ?? 'RECORDING_FAILED', messageOf(error));
+      return null;
+    }
+  }
+
+  /** Over all outputs so far. */
+  stats(): Omit<RecordingStats, 'file'> {
+    return [...this.#open].map((recording) => recording.stats()).reduce(add, this.#past);
+  }
+
+  /** Files that are being written. */
+  files(): string[] {
+    return [...this.#open].map((recording) => recording.stats().file).filter((file) => file !== null);
+  }
+
+  async #close(recording: Recording): Promise<void> {
+    try {
+      await recording.close();
+    } catch (error) {
+      this.#fail(codeOf(error) ?? 'RECORDING_FAILED', messageOf(error));
+    }
+    if (this.#open.delete(recording)) this.#past = add(this.#past, recording.stats());
+  }
+
+  #hear(event: RecordingEvent): void {
+    const stream = this.#streamId;
+    if (event.type === 'failed') {
+      this.#fail(event.code, event.message);
+    } else if (event.type === 'resumed') {
+      this.#log.info({ stream, file: event.file }, 'recording goes on');
+    } else {
+      const skipped = this.#limit.take('slow');
+      if (skipped !== null) this.#log.warn({ stream, code: 'RECORDING_SLOW', skipped }, 'the disk is too slow; pictures are missing in the recording');
+    }
+  }
+
+  #fail(code: string, cause: string): void {
+    const skipped = this.#limit.take(code);
+    if (skipped === null) return;
+    this.#log.error({ stream: this.#streamId, code, cause, skipped }, 'recording has failed; it is tried again every second');
+  }
+}
+
+/** A frame's record as protobuf's JSON, on one line; raw tensors are left out for their size. */
+function recordLine(record: DetectionRecord): string {
+  return JSON.stringify(DetectionRecord.toJSON({ ...record, tensors: [] }));
+}
+
+type Totals = Omit<RecordingStats, 'file'>;
+
+const add = (a: Totals, b: Totals): Totals => ({
+  segments: a.segments + b.segments,
+  bytes: a.bytes + b.bytes,
+  droppedGops: a.droppedGops + b.droppedGops,
+  failures: a.failures + b.failures,
+});
