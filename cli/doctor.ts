@@ -45,7 +45,7 @@ function configuration(file: string | undefined): Config {
 
 async function examine(config: Config): Promise<Check[]> {
   const [media, engines, gpu, nats, ports] = await Promise.all([
-    checkMedia(),
+    checkMedia(config.sink.encode),
     checkEngines(config),
     checkGpu(),
     checkNats(config),

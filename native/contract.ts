@@ -11,11 +11,13 @@
  * Listeners are called on Node's thread, never after `close()` has resolved,
  * and must not throw.
  */
+import type { EncodeOptions, EncoderChoice } from './contract_encode.js';
 import type { EnginePlatform, PluginEngine, PluginEngineOptions, PreprocessFrame, PreprocessGeometry, PreprocessSpec } from './contract_inference.js';
 import type { Overlay } from './contract_overlay.js';
 import type { RecordingAddon } from './contract_recording.js';
 import type { RtspServer, RtspServerEvent, RtspServerOptions } from './contract_rtsp.js';
 
+export type * from './contract_encode.js';
 export type * from './contract_inference.js';
 export type * from './contract_overlay.js';
 export type * from './contract_recording.js';
@@ -422,13 +424,7 @@ export interface BusConsumer {
 export interface OutputOptions {
   streamId: string;
   format: FrameFormat;
-  bitrateKbps: number;
-  /** x264 speed-preset name. */
-  preset: string;
-  /** Longest distance between keyframes, in milliseconds. */
-  keyframeIntervalMs: number;
-  /** Encoder threads; 0 lets the encoder choose. */
-  encoderThreads: number;
+  encode: EncodeOptions;
   /** Frames that may wait for drawing and encoding. */
   queue: number;
 }
@@ -525,6 +521,9 @@ export interface Addon extends RecordingAddon {
     layout: 'nchw' | 'nhwc',
     into: Uint8Array | Uint16Array,
   ): void;
+  /** Which encoder an output would use; opens no device. Throws ENCODER_MISSING, BAD_OPTIONS (another codec's encoder). */
+  chooseEncoder(wanted: Pick<EncodeOptions, 'codec' | 'encoder'>): EncoderChoice;
+  /** Throws BAD_OPTIONS, ENCODER_MISSING, ENCODER_FAILED. */
   createOutput(options: OutputOptions, listener: (event: OutputEvent) => void): Output;
   /** Throws RTSP_PORT_IN_USE, RTSP_BIND or RTSP_TLS. */
   createRtspServer(options: RtspServerOptions, listener: (event: RtspServerEvent) => void): RtspServer;

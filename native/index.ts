@@ -37,6 +37,7 @@ export const probeEngine: Addon['probeEngine'] = (library, device) => addon().pr
 export const openEngine: Addon['openEngine'] = (options) => addon().openEngine(options);
 export const argmax: Addon['argmax'] = (scores, channels, cells, layout, into) =>
   addon().argmax(scores, channels, cells, layout, into);
+export const chooseEncoder: Addon['chooseEncoder'] = (wanted) => addon().chooseEncoder(wanted);
 export const createOutput: Addon['createOutput'] = (options, listener) => addon().createOutput(options, listener);
 export const createRtspServer: Addon['createRtspServer'] = (options, listener) => addon().createRtspServer(options, listener);
 export const createRecording: Addon['createRecording'] = (output, options, listener) =>

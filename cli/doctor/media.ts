@@ -1,4 +1,6 @@
+import type { EncodeConfig } from '../../lib/config.js';
 import { toFramebusError } from '../../lib/errors.js';
+import type { Addon } from '../../native/contract.js';
 import { absent, missing, ok, warning, type Check } from './check.js';
 
 interface Element {
@@ -24,13 +26,12 @@ const REQUIRED: readonly Element[] = [
   element('appsrc', 'pictures into GStreamer', BASE),
   element('appsink', 'pictures out of GStreamer', BASE),
   element('avdec_h264', 'H.264 decoder', LIBAV),
-  element('x264enc', 'H.264 encoder', UGLY),
   element('h264parse', 'H.264 for the outputs', BAD),
   element('rtph264pay', 'RTSP output', GOOD),
   element('mp4mux', 'live page', GOOD),
 ];
 
-/** Without these, some sources do not play. */
+/** Without these, some sources do not play, and some encoders cannot be chosen. */
 const USEFUL: readonly Element[] = [
   element('rtspsrc', 'RTSP cameras', GOOD),
   element('souphttpsrc', 'http:// sources', GOOD),
@@ -45,6 +46,11 @@ const USEFUL: readonly Element[] = [
   element('avidemux', 'AVI files', GOOD),
   element('flvdemux', 'FLV files', GOOD),
   element('tsdemux', 'MPEG-TS', BAD),
+  element('x264enc', 'H.264 encoder', UGLY),
+  element('openh264enc', 'H.264 encoder', BAD),
+  element('x265enc', 'H.265 encoder', BAD),
+  element('h265parse', 'H.265 for the outputs', BAD),
+  element('rtph265pay', 'RTSP output of H.265', GOOD),
 ];
 
 /** Hardware: used where it is. */
@@ -52,13 +58,15 @@ const HARDWARE: readonly Element[] = [
   element('nvh264dec', 'NVIDIA H.264 decoder', BAD),
   element('nvh265dec', 'NVIDIA H.265 decoder', BAD),
   element('nvh264enc', 'NVIDIA H.264 encoder', BAD),
+  element('nvh265enc', 'NVIDIA H.265 encoder', BAD),
   element('nvv4l2decoder', 'Jetson decoder', ''),
   element('nvv4l2h264enc', 'Jetson H.264 encoder', ''),
+  element('nvv4l2h265enc', 'Jetson H.265 encoder', ''),
   element('vah264dec', 'VA-API H.264 decoder', BAD),
 ];
 
-/** The addon, GStreamer, and the elements that are used. */
-export async function checkMedia(): Promise<Check[]> {
+/** The addon, GStreamer, the elements that are used, and which encoder a configuration gets. */
+export async function checkMedia(encode: EncodeConfig): Promise<Check[]> {
   const names = [...REQUIRED, ...USEFUL, ...HARDWARE].map(({ name }) => name);
   try {
     const native = await import('../../native/index.js');
@@ -69,11 +77,23 @@ export async function checkMedia(): Promise<Check[]> {
       ...REQUIRED.map((wanted) => elementCheck(wanted, elements[wanted.name] === true, missing)),
       ...USEFUL.map((wanted) => elementCheck(wanted, elements[wanted.name] === true, warning)),
       ...HARDWARE.map((wanted) => elementCheck(wanted, elements[wanted.name] === true, absent)),
+      encoderCheck(native, encode),
     ];
   } catch (error) {
     const { message, remedy, code } = toFramebusError(error);
     const rebuild = 'Build it anew with "npm run build:native".';
     return [missing('media', 'native addon', message, code === 'INTERNAL' ? rebuild : remedy)];
+  }
+}
+
+function encoderCheck({ chooseEncoder }: Pick<Addon, 'chooseEncoder'>, encode: EncodeConfig): Check {
+  const name = `encoder: ${encode.encoder}, ${encode.codec}`;
+  try {
+    const { element: chosen, reason } = chooseEncoder(encode);
+    return ok('media', name, `${chosen} (${reason})`);
+  } catch (error) {
+    const { message, remedy } = toFramebusError(error);
+    return missing('media', name, message, remedy);
   }
 }
 

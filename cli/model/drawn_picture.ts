@@ -1,8 +1,20 @@
 import { FramebusError, toFramebusError } from '../../lib/errors.js';
-import type { FrameLease, Output, Overlay } from '../../native/contract.js';
+import type { EncodeOptions, FrameLease, Output, Overlay } from '../../native/contract.js';
 import { createOutput } from '../../native/index.js';
 
 const JPEG_QUALITY = 92;
+/** Nobody watches it; the cheapest. */
+const ANY_ENCODE: EncodeOptions = {
+  codec: 'h264',
+  encoder: 'auto',
+  rateControl: 'cbr',
+  bitrateKbps: 2000,
+  maxBitrateKbps: 0,
+  quality: 0,
+  preset: 'ultrafast',
+  keyframeIntervalMs: 1000,
+  threads: 1,
+};
 
 /** A leased picture with an overlay as a stream shows it, as JPEG. @throws OUTPUT_FORMAT, ENCODER_FAILED, JPEG_FAILED */
 export async function drawnPicture(lease: FrameLease, overlay: Overlay): Promise<Uint8Array> {
@@ -12,7 +24,7 @@ export async function drawnPicture(lease: FrameLease, overlay: Overlay): Promise
     onDrawn = (failure) => (failure === null ? resolve() : reject(failure));
   });
   const output = createOutput(
-    { streamId: 'picture', format, bitrateKbps: 2000, preset: 'ultrafast', keyframeIntervalMs: 1000, encoderThreads: 1, queue: 1 },
+    { streamId: 'picture', format, encode: ANY_ENCODE, queue: 1 },
     (event) => {
       if (event.type === 'encoded') onDrawn(null);
       else if (event.type === 'error') onDrawn(toFramebusError(Object.assign(new Error(event.message), { code: event.code })));

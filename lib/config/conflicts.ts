@@ -40,6 +40,7 @@ export function conflicts(file: unknown, positions: Positions): Problem[] {
   return [
     ...portConflicts(file, problem),
     ...rtspConflicts(file, problem),
+    ...encodeConflicts(file, problem),
     ...reconnectConflict(file, ['defaults', 'reconnect'], problem),
     ...folderConflicts(file, names, problem),
     ...names.flatMap((name) => [
@@ -87,6 +88,46 @@ function rtspConflicts(file: unknown, problem: MakeProblem): Problem[] {
   const names = Array.isArray(users) ? users.map((user: unknown) => at(user, ['name'])) : [];
   const twice = names.find((name, i) => typeof name === 'string' && names.indexOf(name) !== i);
   if (typeof twice === 'string') problems.push(problem([...path, 'users'], `${twice} is there twice`));
+  return problems;
+}
+
+/** What each encoder writes; the others and auto write all. */
+const ENCODER_CODEC: Readonly<Record<string, string>> = { x264: 'h264', openh264: 'h264', x265: 'h265' };
+/** What x265enc takes at most. */
+const X265_MAX_KBPS = 102_400;
+
+function encodeConflicts(file: unknown, problem: MakeProblem): Problem[] {
+  const path = ['sink', 'encode'];
+  const written = (key: string): unknown => at(file, [...path, key]) ?? undefined;
+  const effective = (key: string): unknown => written(key) ?? at(DEFAULTS, [...path, key]);
+  const [codec, encoder, control] = [effective('codec'), effective('encoder'), effective('rate_control')];
+  const [bitrate, max] = [effective('bitrate_kbps'), written('max_bitrate_kbps')];
+  const problems: Problem[] = [];
+  const refuse = (key: string, message: string): void => {
+    problems.push(problem([...path, key], message));
+  };
+  const writes = ENCODER_CODEC[String(encoder)];
+  if (writes !== undefined && writes !== codec) {
+    refuse('encoder', `${String(encoder)} does not write ${String(codec)}; use codec: ${writes}, or encoder: auto`);
+  }
+  if (control === 'cbr' && max !== undefined) {
+    refuse('max_bitrate_kbps', 'is for rate_control: vbr or quality; with cbr bitrate_kbps is the limit');
+  }
+  if (control === 'vbr' && typeof bitrate === 'number' && typeof max === 'number' && max < bitrate) {
+    refuse('max_bitrate_kbps', 'must not be less than bitrate_kbps');
+  }
+  if (control !== 'quality' && written('quality') !== undefined) {
+    refuse('quality', `is for rate_control: quality; with ${String(control)} set bitrate_kbps`);
+  }
+  if (control === 'quality' && written('bitrate_kbps') !== undefined) {
+    refuse('bitrate_kbps', 'means nothing with rate_control: quality; use max_bitrate_kbps for a limit');
+  }
+  if (control === 'quality' && encoder === 'jetson' && max !== undefined) {
+    refuse('max_bitrate_kbps', 'cannot be had from jetson with rate_control: quality; use vbr');
+  }
+  if (codec === 'h265' && (encoder === 'auto' || encoder === 'x265') && typeof bitrate === 'number' && bitrate > X265_MAX_KBPS) {
+    refuse('bitrate_kbps', `must be at most ${X265_MAX_KBPS} for x265; use another encoder for more`);
+  }
   return problems;
 }
 

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { MemoryKind, RtspTransport } from '../../native/contract.js';
+import type { EncodeOptions, MemoryKind, RtspTransport } from '../../native/contract.js';
 import { FramebusError } from '../errors.js';
 import { cacheDirectory, defaultBusDirectory, modelsDirectory, type Environment } from './locations.js';
 import { osdConfig, type OsdConfig } from './osd.js';
@@ -56,14 +56,8 @@ export interface ReorderConfig {
   readonly deadlineMs: number;
 }
 
-export interface EncodeConfig {
-  readonly bitrateKbps: number;
-  /** x264 speed-preset. */
-  readonly preset: string;
-  readonly keyframeIntervalMs: number;
-  /** 0 lets the encoder choose. */
-  readonly threads: number;
-}
+/** As outputs take it. */
+export type EncodeConfig = Readonly<EncodeOptions>;
 
 export interface RecordsConfig {
   /** Records are stored for so long; 0: until there is no room. */
@@ -264,6 +258,9 @@ export function resolveConfig(file: ConfigFile, directory: string, environment: 
   });
 }
 
+/** What x264 and x265 take by default. */
+const USUAL_QUALITY = { h264: 23, h265: 28 } as const;
+
 /** NATS_URL counts more than the file. Throws CONFIG_INVALID. */
 function natsServer(written: string, environment: Environment): string {
   const asked = environment['NATS_URL'];
@@ -338,15 +335,25 @@ function sinkConfig(sink: ConfigFile['sink'], directory: string): SinkConfig {
     grpc: sink.grpc,
     rtsp: rtspConfig(rtsp, directory),
     reorder: { window: reorder.window, deadlineMs: reorder.deadline },
-    encode: {
-      bitrateKbps: encode.bitrate_kbps,
-      preset: encode.preset,
-      keyframeIntervalMs: encode.keyframe_interval,
-      threads: encode.threads,
-    },
+    encode: encodeConfig(encode),
     records: { maxAgeMs: sink.records.max_age, maxBytes: sink.records.max_bytes },
     recordings: { root: resolve(directory, sink.recordings.root), minFreeBytes: sink.recordings.min_free },
     maxHeld: sink.max_held,
+  };
+}
+
+function encodeConfig(encode: ConfigFile['sink']['encode']): EncodeConfig {
+  const { codec, encoder, rate_control: rateControl, bitrate_kbps: bitrateKbps } = encode;
+  return {
+    codec,
+    encoder,
+    rateControl,
+    bitrateKbps,
+    maxBitrateKbps: encode.max_bitrate_kbps ?? (rateControl === 'vbr' ? 2 * bitrateKbps : 0),
+    quality: encode.quality ?? USUAL_QUALITY[codec],
+    preset: encode.preset,
+    keyframeIntervalMs: encode.keyframe_interval,
+    threads: encode.threads,
   };
 }
 

@@ -98,7 +98,12 @@ const sink = {
     deadline: duration(1, 60 * SECOND).default(SECOND),
   }),
   encode: section({
+    codec: z.enum(['h264', 'h265']).default('h264'),
+    encoder: z.enum(['auto', 'x264', 'openh264', 'x265', 'nvenc', 'jetson']).default('auto'),
+    rate_control: z.enum(['cbr', 'vbr', 'quality']).default('cbr'),
     bitrate_kbps: integer(50, 200_000).default(4000),
+    max_bitrate_kbps: integer(50, 400_000).nullable().default(null),
+    quality: integer(0, 51).nullable().default(null),
     preset: z.enum(X264_PRESETS).default('veryfast'),
     keyframe_interval: duration(100, 60 * SECOND).default(2 * SECOND),
     threads: integer(0, 64).default(0),

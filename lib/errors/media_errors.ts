@@ -100,7 +100,13 @@ export const MEDIA_ERRORS = {
     grpc: 'INTERNAL',
     exit: EXIT.software,
     retryable: true,
-    remedy: 'See the cause in the message; "framebus doctor" shows whether x264enc is there.',
+    remedy: 'See the cause in the message; "framebus doctor" shows which encoders are there.',
+  },
+  ENCODER_MISSING: {
+    grpc: 'FAILED_PRECONDITION',
+    exit: EXIT.unavailable,
+    retryable: false,
+    remedy: 'Set sink.encode.encoder: auto, or install what is missing; "framebus doctor" shows what is there.',
   },
   JPEG_FAILED: {
     grpc: 'INTERNAL',

@@ -5,6 +5,7 @@
 
 #include "convert.h"
 #include "core/lease_table.h"
+#include "encode.h"
 #include "module.h"
 
 namespace framebus::binding {
@@ -192,10 +193,7 @@ Napi::Value create_output(const Napi::CallbackInfo& info) {
   OutputArguments arguments;
   arguments.options = {.stream_id = fields.string("streamId"),
                        .format = frame_format_from_js(fields.object("format")),
-                       .bitrate_kbps = fields.uint32("bitrateKbps"),
-                       .preset = fields.string("preset"),
-                       .keyframe_interval_ms = fields.uint32("keyframeIntervalMs"),
-                       .encoder_threads = fields.uint32("encoderThreads"),
+                       .encode = encode_options_from_js(fields.object("encode")),
                        .queue = fields.uint32("queue")};
   arguments.listener = function_argument(info, 1, "listener");
   return new_instance<OutputWrap>(info.Env(), std::move(arguments));

@@ -8,15 +8,15 @@
 
 namespace framebus {
 
-// One encoded picture: H.264 in AVC form (4-byte lengths, parameter sets in the
-// caps' codec_data). Its buffer is shared between all sinks and never written.
+// One encoded picture: H.264 as avc, H.265 as hvc1 (4-byte lengths, parameter sets in
+// the caps' codec_data). Its buffer is shared between all sinks and never written.
 struct AccessUnit {
   GstBuffer* buffer = nullptr;  // Borrowed for the call.
   GstCaps* caps = nullptr;      // Borrowed for the call.
   uint64_t seq = 0;
-  int64_t pts_ns = 0;    // As pushed into the output.
-  uint64_t time_ns = 0;  // The output's own time: starts at 0, strictly increasing.
-  bool keyframe = false;
+  int64_t pts_ns = 0;     // As pushed into the output.
+  uint64_t time_ns = 0;   // The output's own time: starts at 0, strictly increasing.
+  bool keyframe = false;  // A decoder can start here.
   size_t bytes = 0;
 };
 

@@ -6,27 +6,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "encoder_element.h"
 #include "error.h"
 #include "picture_pool.h"
+#include "random_access.h"
 
 namespace framebus {
 namespace {
 
-// Pictures between the caller and x264, which has its own lookahead of none.
+// Pictures between the caller and the encoder, which has a lookahead of none.
 constexpr guint kWaitingPictures = 2;
 constexpr GstClockTime kDrainDeadline = 2 * GST_SECOND;
 // Assumed where the source does not tell its rate; keyframes are forced by time as well.
 constexpr uint32_t kAssumedRate = 30;
-
-GstPtr<GstElement> make(const char* factory, const char* name) {
-  GstElement* element = gst_element_factory_make(factory, name);
-  if (element == nullptr) {
-    throw Error("ENCODER_FAILED", std::string("GStreamer has no element ") + factory +
-                                      "; install gstreamer1.0-plugins-ugly (x264enc), "
-                                      "-bad (h264parse) and -base (appsrc, appsink)");
-  }
-  return GstPtr<GstElement>(GST_ELEMENT(gst_object_ref_sink(element)));
-}
 
 // Without a rate x264 takes its input for variable and keeps every picture back
 // until the next one is there.
@@ -39,66 +31,71 @@ EncoderOptions with_rate(EncoderOptions options) {
   return options;
 }
 
-guint keyframe_distance(const EncoderOptions& options) {
+uint32_t keyframe_distance(const EncoderOptions& options) {
   const FrameFormat& f = options.format;
-  const uint64_t frames = uint64_t{f.frame_rate_numerator} * options.keyframe_interval_ms /
+  const uint64_t frames = uint64_t{f.frame_rate_numerator} * options.encode.keyframe_interval_ms /
                           (uint64_t{f.frame_rate_denominator} * 1000);
-  return static_cast<guint>(std::clamp<uint64_t>(frames, 1, 10'000));
+  return static_cast<uint32_t>(std::clamp<uint64_t>(frames, 1, 10'000));
+}
+
+// What an access unit is; see access_unit.h.
+const char* coded_caps(VideoCodec codec) {
+  return codec == VideoCodec::kH264 ? "video/x-h264,stream-format=avc,alignment=au"
+                                    : "video/x-h265,stream-format=hvc1,alignment=au";
 }
 
 }  // namespace
 
 Encoder::Encoder(EncoderOptions options, OnUnit on_unit, OnError on_error)
     : options_(with_rate(std::move(options))),
+      choice_(choose_encoder(options_.encode.codec, options_.encode.encoder, this_machine())),
       on_unit_(std::move(on_unit)),
       on_error_(std::move(on_error)) {
-  init_gstreamer();
   build();
   listen();
   if (gst_element_set_state(pipeline_.get(), GST_STATE_PLAYING) == GST_STATE_CHANGE_FAILURE) {
     stop();
-    throw Error("ENCODER_FAILED", "output " + options_.name + ": x264enc does not start");
+    throw Error("ENCODER_FAILED",
+                "output " + options_.name + ": " + choice_.element + " does not start");
   }
 }
 
 Encoder::~Encoder() { stop(); }
 
-GstPtr<GstElement> Encoder::x264() const {
-  GstPtr<GstElement> encoder = make("x264enc", nullptr);
-  const auto* presets = G_PARAM_SPEC_ENUM(
-      g_object_class_find_property(G_OBJECT_GET_CLASS(encoder.get()), "speed-preset"));
-  const GEnumValue* preset = g_enum_get_value_by_nick(presets->enum_class, options_.preset.c_str());
-  if (preset == nullptr || preset->value == 0) {
-    throw Error("BAD_OPTIONS", "output " + options_.name + ": x264 has no preset \"" +
-                                   options_.preset + "\"; take one of ultrafast … placebo");
-  }
-  g_object_set(encoder.get(), "speed-preset", preset->value, "bitrate", options_.bitrate_kbps,
-               "bframes", 0U, "key-int-max", keyframe_distance(options_), "threads",
-               options_.threads, "byte-stream", FALSE, "aud", FALSE, nullptr);
-  gst_util_set_object_arg(G_OBJECT(encoder.get()), "tune", "zerolatency");
-  return encoder;
+// All elements, in their order.
+std::vector<GstPtr<GstElement>> Encoder::chain(const GstCaps* raw) {
+  const EncodeOptions& encode = options_.encode;
+  source_ = make_element("appsrc");
+  encoder_ = make_element(choice_.element);
+  sink_ = make_element("appsink");
+  set_properties(encoder_.get(),
+                 encoder_properties(choice_.kind, encode, keyframe_distance(options_)));
+  std::vector<GstPtr<GstElement>> elements;
+  elements.push_back(share(source_.get()));
+  for (GstPtr<GstElement>& converter : converters(choice_.kind, encoder_.get(), raw))
+    elements.push_back(std::move(converter));
+  elements.push_back(share(encoder_.get()));
+  elements.push_back(make_element(encode.codec == VideoCodec::kH264 ? "h264parse" : "h265parse"));
+  elements.push_back(share(sink_.get()));
+  return elements;
 }
 
 void Encoder::build() {
   pipeline_ = GstPtr<GstElement>(GST_ELEMENT(gst_object_ref_sink(gst_pipeline_new(nullptr))));
-  source_ = make("appsrc", nullptr);
-  encoder_ = x264();
-  const GstPtr<GstElement> parser = make("h264parse", nullptr);
-  sink_ = make("appsink", nullptr);
-
   const GstPtr<GstCaps> raw = caps_of(options_.format);
+  const std::vector<GstPtr<GstElement>> elements = chain(raw.get());
   g_object_set(source_.get(), "caps", raw.get(), "format", GST_FORMAT_TIME, "block", TRUE,
                "max-buffers", guint64{kWaitingPictures}, "max-bytes", guint64{0}, "max-time",
                guint64{0}, nullptr);
-  const GstPtr<GstCaps> coded(gst_caps_from_string("video/x-h264,stream-format=avc,alignment=au"));
+  const GstPtr<GstCaps> coded(gst_caps_from_string(coded_caps(options_.encode.codec)));
   g_object_set(sink_.get(), "caps", coded.get(), "sync", FALSE, "max-buffers", 4U, nullptr);
 
-  for (GstElement* element : {source_.get(), encoder_.get(), parser.get(), sink_.get()}) {
-    gst_bin_add(GST_BIN(pipeline_.get()), element);
-  }
-  if (gst_element_link_many(source_.get(), encoder_.get(), parser.get(), sink_.get(), nullptr) ==
-      FALSE) {
-    throw Error("ENCODER_FAILED", "output " + options_.name + ": x264enc cannot be linked");
+  for (const auto& element : elements) gst_bin_add(GST_BIN(pipeline_.get()), element.get());
+  for (size_t n = 1; n < elements.size(); ++n) {
+    if (gst_element_link(elements[n - 1].get(), elements[n].get()) == FALSE) {
+      throw Error("ENCODER_FAILED",
+                  "output " + options_.name + ": " + choice_.element + " cannot be linked");
+    }
   }
 }
 
@@ -152,6 +149,11 @@ std::vector<uint64_t> Encoder::take_unfinished() {
 }
 
 void Encoder::force_keyframe(uint64_t time_ns) {
+  // The Jetson's encoders do not know GStreamer's event.
+  if (g_signal_lookup("force-IDR", G_OBJECT_TYPE(encoder_.get())) != 0) {
+    g_signal_emit_by_name(encoder_.get(), "force-IDR");
+    return;
+  }
   const GstPtr<GstPad> pad(gst_element_get_static_pad(encoder_.get(), "src"));
   gst_pad_send_event(pad.get(), gst_video_event_new_upstream_force_key_unit(time_ns, TRUE, 0));
 }
@@ -170,22 +172,24 @@ GstFlowReturn Encoder::pull(GstElement* appsink) {
   const GstPtr<GstSample> sample(gst_app_sink_pull_sample(GST_APP_SINK(appsink)));
   if (sample == nullptr) return GST_FLOW_FLUSHING;
   GstBuffer* buffer = gst_sample_get_buffer(sample.get());
-  // x264enc shifts its timestamps, and its segment with them.
+  // x264enc and x265enc shift their timestamps, and their segment with them.
   const guint64 time_ns = gst_segment_to_running_time(gst_sample_get_segment(sample.get()),
                                                       GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
   Pending pending{};
   if (!take_pending(time_ns, &pending)) {
-    fail("a picture came out of x264enc with a timestamp that never went in");
+    fail(std::string("a picture came out of ") + choice_.element +
+         " with a timestamp that never went in");
     return GST_FLOW_ERROR;
   }
+  const BufferBytes bytes(buffer);
   on_unit_(
       AccessUnit{.buffer = buffer,
                  .caps = gst_sample_get_caps(sample.get()),
                  .seq = pending.seq,
                  .pts_ns = pending.pts_ns,
                  .time_ns = pending.time_ns,
-                 .keyframe = GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT) == FALSE,
-                 .bytes = gst_buffer_get_size(buffer)});
+                 .keyframe = is_random_access(options_.encode.codec, {bytes.data(), bytes.size()}),
+                 .bytes = bytes.size()});
   return GST_FLOW_OK;
 }
 

@@ -1,4 +1,4 @@
-// Raw pictures -> H.264, in a GStreamer pipeline of its own.
+// Raw pictures -> H.264 or H.265, in a GStreamer pipeline of its own.
 #pragma once
 
 #include <atomic>
@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "access_unit.h"
+#include "encode_options.h"
+#include "encoder_choice.h"
 #include "frame_view.h"
 #include "gst_ptr.h"
 
@@ -18,14 +20,11 @@ namespace framebus {
 struct EncoderOptions {
   std::string name;    // Of the output, for messages.
   FrameFormat format;  // Even sizes.
-  uint32_t bitrate_kbps = 4000;
-  std::string preset = "veryfast";  // x264 speed-preset.
-  uint32_t keyframe_interval_ms = 2000;
-  uint32_t threads = 0;  // 0: the encoder chooses.
+  EncodeOptions encode;
 };
 
-// appsrc ! x264enc ! h264parse ! appsink. No B-frames: what goes in comes out
-// in order and at once.
+// appsrc ! [converter !] encoder ! parser ! appsink. No B-frames: what goes in comes
+// out in order and at once.
 class Encoder {
  public:
   // Called on the encoder's thread, in order.
@@ -33,8 +32,8 @@ class Encoder {
   // Called at most once, on any thread; nothing is encoded after it.
   using OnError = std::function<void(const std::string& message)>;
 
-  // Throws Error ENCODER_FAILED (an element is missing or does not start) and
-  // BAD_OPTIONS (unknown preset).
+  // Throws Error ENCODER_MISSING, ENCODER_FAILED (an element is missing or does not
+  // start) and BAD_OPTIONS (what the encoder does not take).
   Encoder(EncoderOptions options, OnUnit on_unit, OnError on_error);
   ~Encoder();
   Encoder(const Encoder&) = delete;
@@ -62,7 +61,7 @@ class Encoder {
   };
 
   void build();
-  GstPtr<GstElement> x264() const;
+  std::vector<GstPtr<GstElement>> chain(const GstCaps* raw);
   void listen();
   GstFlowReturn pull(GstElement* appsink);
   bool take_pending(uint64_t time_ns, Pending* found);
@@ -70,6 +69,7 @@ class Encoder {
 
   // Given.
   const EncoderOptions options_;
+  const EncoderChoice choice_;
   const OnUnit on_unit_;
   const OnError on_error_;
 

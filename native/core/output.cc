@@ -29,23 +29,14 @@ bool same_picture(const FrameFormat& a, const FrameFormat& b) {
          a.matrix == b.matrix && a.range == b.range;
 }
 
-EncoderOptions encoder_options(const OutputOptions& options, const FrameFormat& format) {
-  return {.name = options.stream_id,
-          .format = format,
-          .bitrate_kbps = options.bitrate_kbps,
-          .preset = options.preset,
-          .keyframe_interval_ms = options.keyframe_interval_ms,
-          .threads = options.encoder_threads};
-}
-
 OutputOptions checked(OutputOptions options) {
   const auto refuse = [&options](const std::string& cause) {
     throw Error("BAD_OPTIONS", "output " + options.stream_id + ": " + cause);
   };
   if (options.format.width < 2 || options.format.height < 2)
     refuse("pictures of " + size_text(options.format) + " cannot be encoded");
-  if (options.bitrate_kbps == 0) refuse("bitrateKbps must be at least 1");
-  if (options.keyframe_interval_ms == 0) refuse("keyframeIntervalMs must be at least 1");
+  if (options.encode.bitrate_kbps == 0) refuse("bitrateKbps must be at least 1");
+  if (options.encode.keyframe_interval_ms == 0) refuse("keyframeIntervalMs must be at least 1");
   if (options.queue == 0) refuse("queue must be at least 1");
   return options;
 }
@@ -59,7 +50,8 @@ Output::Output(OutputOptions options, std::shared_ptr<OutputListener> listener)
       keyframe_forced_ns_(monotonic_ns() - kForcedKeyframeDistanceNs),
       pool_((init_gstreamer(), encoded_)),
       encoder_(
-          encoder_options(options_, encoded_), [this](const AccessUnit& unit) { on_unit(unit); },
+          {.name = options_.stream_id, .format = encoded_, .encode = options_.encode},
+          [this](const AccessUnit& unit) { on_unit(unit); },
           [this](const std::string& message) { on_encoder_error(message); }),
       thread_([this] { run(); }) {}
 
@@ -155,7 +147,7 @@ void Output::ask_for_keyframe(uint64_t time_ns) {
   // after one that it got before it had the first picture.
   if (!begun_) return;
   const int64_t now_ns = monotonic_ns();
-  const uint64_t interval_ns = uint64_t{options_.keyframe_interval_ms} * 1'000'000;
+  const uint64_t interval_ns = uint64_t{options_.encode.keyframe_interval_ms} * 1'000'000;
   const uint64_t last_ns = std::max(keyframe_forced_time_ns_, keyframe_time_ns_.load());
   const bool due = time_ns >= last_ns + interval_ns;
   const bool wanted = keyframe_wanted_ && now_ns - keyframe_forced_ns_ >= kForcedKeyframeDistanceNs;

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "encode_options.h"
 #include "encoder.h"
 #include "error.h"
 #include "fanout.h"
@@ -27,10 +28,7 @@ namespace framebus {
 struct OutputOptions {
   std::string stream_id;
   FrameFormat format;
-  uint32_t bitrate_kbps = 4000;
-  std::string preset = "veryfast";
-  uint32_t keyframe_interval_ms = 2000;
-  uint32_t encoder_threads = 0;
+  EncodeOptions encode;
   uint32_t queue = 4;
 };
 
@@ -56,7 +54,7 @@ class Output {
  public:
   enum class Push { kQueued, kFull };
 
-  // Throws Error (BAD_OPTIONS, ENCODER_FAILED).
+  // Throws Error (BAD_OPTIONS, ENCODER_MISSING, ENCODER_FAILED).
   Output(OutputOptions options, std::shared_ptr<OutputListener> listener);
   ~Output();
   Output(const Output&) = delete;

@@ -16,6 +16,10 @@ constexpr const char* kLaunch =
     "( appsrc name=source is-live=true format=time max-bytes=0"
     " ! h264parse config-interval=-1"
     " ! rtph264pay name=pay0 pt=96 config-interval=0 )";
+constexpr const char* kLaunchH265 =
+    "( appsrc name=source is-live=true format=time max-bytes=0"
+    " ! h265parse config-interval=-1 ! video/x-h265,stream-format=byte-stream,alignment=au"
+    " ! rtph265pay name=pay0 pt=96 config-interval=0 )";
 
 // Most that waits in front of the TCP clients, or of the UDP ones, where there are both.
 constexpr guint kBranchBytes = 4U << 20;
@@ -95,7 +99,8 @@ GstRTSPMediaFactory* make_media_factory(std::shared_ptr<Output> output,
                                         std::shared_ptr<Census> medias,
                                         GstRTSPLowerTrans transports) {
   GstRTSPMediaFactory* factory = gst_rtsp_media_factory_new();
-  gst_rtsp_media_factory_set_launch(factory, kLaunch);
+  const bool h264 = output->options().encode.codec == VideoCodec::kH264;
+  gst_rtsp_media_factory_set_launch(factory, h264 ? kLaunch : kLaunchH265);
   gst_rtsp_media_factory_set_shared(factory, TRUE);
   gst_rtsp_media_factory_set_protocols(factory, transports);
   auto context = std::make_unique<MountContext>(MountContext{std::move(output), std::move(medias)});

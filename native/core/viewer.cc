@@ -6,12 +6,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "encoder_element.h"
 #include "error.h"
 
 namespace framebus {
 namespace {
 
-// What may be on the way to a viewer: so many seconds of the output's bitrate.
+// What may be on the way to a viewer: so many seconds of the output's highest bitrate.
 constexpr uint64_t kLimitSeconds = 4;
 constexpr uint64_t kLeastLimitBytes = 1U << 20;
 // Pictures inside of the muxer; it keeps two.
@@ -19,7 +20,7 @@ constexpr guint64 kMostMuxing = 64;
 constexpr gint kTicksPerSecond = 90'000;
 
 uint64_t limit_of(const OutputOptions& options) {
-  return std::max(uint64_t{options.bitrate_kbps} * 125 * kLimitSeconds, kLeastLimitBytes);
+  return std::max(uint64_t{peak_kbps(options.encode)} * 125 * kLimitSeconds, kLeastLimitBytes);
 }
 
 }  // namespace

@@ -164,9 +164,9 @@ inline OutputOptions output_options(const FrameFormat& format) {
   OutputOptions options;
   options.stream_id = "test";
   options.format = format;
-  options.bitrate_kbps = 1000;
-  options.preset = "ultrafast";
-  options.encoder_threads = 1;
+  options.encode.bitrate_kbps = 1000;
+  options.encode.preset = "ultrafast";
+  options.encode.threads = 1;
   return options;
 }
 

@@ -80,7 +80,7 @@ TEST("timestamps that jump back go on in the output's time") {
 TEST("keyframes are at most the interval apart, whatever the rate") {
   const FrameFormat format = format_of(64, 64, PixelFormat::kI420, 50);
   OutputOptions options = output_options(format);
-  options.keyframe_interval_ms = 1000;
+  options.encode.keyframe_interval_ms = 1000;
   const Opened opened(options);
   for (int64_t n = 0; n < 60; ++n)  // Really 5 fps.
     push_frame(*opened.output, format, static_cast<uint64_t>(n), n * 200 * kMs);
@@ -99,7 +99,7 @@ TEST("keyframes are at most the interval apart, whatever the rate") {
 TEST("many requests make few keyframes") {
   const FrameFormat format = format_of(64, 64);
   OutputOptions options = output_options(format);
-  options.keyframe_interval_ms = 60'000;
+  options.encode.keyframe_interval_ms = 60'000;
   const Opened opened(options);
   const Camera camera(opened.output, format);
   const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(1800);
@@ -116,7 +116,7 @@ TEST("a full queue refuses, and what it took is encoded") {
   const FrameFormat format = format_of(1280, 720);
   OutputOptions options = output_options(format);
   options.queue = 2;
-  options.preset = "slow";
+  options.encode.preset = "slow";
   const Opened opened(options);
   const auto lease = std::make_shared<PaintedLease>(format, uint8_t{60});
   size_t queued = 0;
@@ -189,7 +189,7 @@ TEST("wrong options and frames are refused with their names") {
     return std::string("none");
   };
   OutputOptions options = output_options(format_of(64, 64));
-  options.preset = "fastest";
+  options.encode.preset = "fastest";
   CHECK(code([&] { Opened opened(options); }) == "BAD_OPTIONS");
   options = output_options(format_of(0, 64));
   CHECK(code([&] { Opened opened(options); }) == "BAD_OPTIONS");

@@ -56,7 +56,7 @@ struct Stage {
 
 OutputOptions small() {
   OutputOptions options = output_options(format_of(320, 240));
-  options.keyframe_interval_ms = 60'000;  // So that joins depend on requests.
+  options.encode.keyframe_interval_ms = 60'000;  // So that joins depend on requests.
   return options;
 }
 
@@ -216,7 +216,7 @@ TEST("a certificate that is none is refused") {
 
 TEST("a client that stops reading harms nobody, alone or among others") {
   OutputOptions options = output_options(format_of(640, 480));
-  options.bitrate_kbps = 8000;
+  options.encode.bitrate_kbps = 8000;
   Stage stage(options);
   stage.server.mount("gate", stage.output);
   stage.roll();

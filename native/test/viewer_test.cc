@@ -102,7 +102,7 @@ TEST("a viewer's bytes decode, from time 0, each picture once") {
 TEST("late joiners begin with a keyframe, soon, and one encoder serves all") {
   const FrameFormat format = format_of(320, 240);
   OutputOptions options = output_options(format);
-  options.keyframe_interval_ms = 60'000;
+  options.encode.keyframe_interval_ms = 60'000;
   const Stage stage(format, options);
   CHECK(stage.listener->wait_encoded(30));
   std::vector<std::unique_ptr<Watched>> viewers;
@@ -133,7 +133,7 @@ TEST("late joiners begin with a keyframe, soon, and one encoder serves all") {
 TEST("a viewer that does not read is cut, and harms nobody") {
   const FrameFormat format = format_of(640, 480);
   OutputOptions options = output_options(format);
-  options.bitrate_kbps = 20'000;
+  options.encode.bitrate_kbps = 20'000;
   const auto listener = std::make_shared<RecordingListener>();
   const auto output = std::make_shared<Output>(options, listener);
   const Watched stuck(output, false);

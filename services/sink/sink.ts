@@ -10,6 +10,7 @@ import { StatusBoard } from '../../lib/status.js';
 import * as subjects from '../../lib/subjects.js';
 import type { BusConsumer } from '../../native/contract.js';
 import {
+  chooseEncoder,
   createBusConsumer,
   createOutput,
   createRecording,
@@ -88,6 +89,8 @@ class Sink implements Service {
     const { config, counters, log, nats, instance } = context;
     const { rtsp, reorder, encode, maxHeld } = config.sink;
     this.#context = context;
+    const { element, reason } = chooseEncoder(encode);
+    log.info({ encoder: element, codec: encode.codec, reason }, 'encoder chosen');
     this.#rtsp = new RtspOutlet(rtsp, log);
     this.#consumer = createBusConsumer(
       {

@@ -1,6 +1,7 @@
 import { codeOf, messageOf } from '../../lib/errors.js';
 import type {
   Addon,
+  EncodeOptions,
   FrameFormat,
   FrameLease,
   Output,
@@ -12,16 +13,6 @@ import type {
 } from '../../native/contract.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import type { OutputRecording, StreamRecording } from './recording/stream_recording.js';
-
-/** How pictures are encoded. */
-export interface EncodeSettings {
-  bitrateKbps: number;
-  /** x264 speed-preset name. */
-  preset: string;
-  keyframeIntervalMs: number;
-  /** Encoder threads; 0 lets the encoder choose. */
-  threads: number;
-}
 
 /** A frame on its way into the encoder. */
 export interface Picture {
@@ -84,7 +75,7 @@ const sameFormat = (a: FrameFormat, b: FrameFormat): boolean =>
  */
 export class StreamOutput {
   readonly #streamId: string;
-  readonly #encode: EncodeSettings;
+  readonly #encode: EncodeOptions;
   readonly #addon: Pick<Addon, 'createOutput'>;
   readonly #rtsp: Pick<RtspServer, 'mount' | 'unmount'>;
   readonly #listener: StreamOutputListener;
@@ -101,7 +92,7 @@ export class StreamOutput {
 
   constructor(
     streamId: string,
-    encode: EncodeSettings,
+    encode: EncodeOptions,
     addon: Pick<Addon, 'createOutput'>,
     rtsp: Pick<RtspServer, 'mount' | 'unmount'>,
     listener: StreamOutputListener,
@@ -177,10 +168,7 @@ export class StreamOutput {
       {
         streamId: this.#streamId,
         format,
-        bitrateKbps: this.#encode.bitrateKbps,
-        preset: this.#encode.preset,
-        keyframeIntervalMs: this.#encode.keyframeIntervalMs,
-        encoderThreads: this.#encode.threads,
+        encode: this.#encode,
         queue: ENCODER_QUEUE,
       },
       (event) => {

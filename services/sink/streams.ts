@@ -1,4 +1,4 @@
-import type { Addon, RtspServer } from '../../native/contract.js';
+import type { Addon, EncodeOptions, RtspServer } from '../../native/contract.js';
 import { groupHold, routeGroups, SINK_GROUP } from '../../lib/bus/route.js';
 import type { OsdConfig, ReorderConfig, StreamConfig, TrackerConfig } from '../../lib/config.js';
 import type { Counters, StreamCounters } from '../../lib/counters.js';
@@ -12,7 +12,7 @@ import { uninferredReason } from './record.js';
 import { LaterLease, Stream, type Received, type StreamBooks, type StreamOptions } from './stream.js';
 import { StreamDrawing } from './stream_drawing.js';
 import { StreamTracking } from './stream_tracking.js';
-import { StreamOutput, type EncodeSettings } from './stream_output.js';
+import { StreamOutput } from './stream_output.js';
 import type { StreamRecording } from './recording/stream_recording.js';
 
 /** A lossless frame is waited for as long as a worker may need to be replaced. */
@@ -24,7 +24,7 @@ const UNNAMED_WINDOW = 8;
 
 export interface StreamsOptions {
   reorder: ReorderConfig;
-  encode: EncodeSettings;
+  encode: EncodeOptions;
   /** Frames of a stream that workers may hold at once. */
   inFlight: number;
   streams: readonly StreamConfig[];

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { onTestFinished } from 'vitest';
 import type {
   BusConsumer,
+  EncodeOptions,
   FrameFormat,
   Output,
   OutputEvent,
@@ -33,14 +34,26 @@ export function frameFormat(width: number, height: number, rest: Partial<FrameFo
   };
 }
 
-export function outputOptions(format: FrameFormat, rest: Partial<OutputOptions> = {}): OutputOptions {
+/** H.264 by what the machine has, fast, unless told. */
+export function outputOptions(
+  format: FrameFormat,
+  { encode, ...rest }: Partial<Omit<OutputOptions, 'encode'>> & { encode?: Partial<EncodeOptions> } = {},
+): OutputOptions {
   return {
     streamId: 'gate',
     format,
-    bitrateKbps: 2000,
-    preset: 'ultrafast',
-    keyframeIntervalMs: 2000,
-    encoderThreads: 1,
+    encode: {
+      codec: 'h264',
+      encoder: 'auto',
+      rateControl: 'cbr',
+      bitrateKbps: 2000,
+      maxBitrateKbps: 0,
+      quality: 23,
+      preset: 'ultrafast',
+      keyframeIntervalMs: 2000,
+      threads: 1,
+      ...encode,
+    },
     queue: 4,
     ...rest,
   };

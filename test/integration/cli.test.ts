@@ -266,6 +266,7 @@ describe('framebus doctor', () => {
     expect(find(url)).toMatchObject({ state: 'ok', found: expect.stringContaining('with JetStream') as string });
     expect(find('GStreamer')).toMatchObject({ state: 'ok', found: expect.stringMatching(/^1\./) as string });
     for (const name of ['uridecodebin', 'x264enc', 'h264parse']) expect(find(name)).toMatchObject({ state: 'ok' });
+    expect(find('encoder: auto, h264')).toMatchObject({ state: 'ok', found: expect.stringMatching(/^\w+264enc \(.+\)$/) as string });
   });
 
   test('names what is missing with its remedy, and ends with 1', async () => {

@@ -59,7 +59,7 @@ describe('frames', () => {
   });
 
   test('a full queue is told, and slots come back at once', async () => {
-    const rig = await OutputRig.open(outputOptions(frameFormat(1280, 720), { queue: 2, preset: 'slow' }));
+    const rig = await OutputRig.open(outputOptions(frameFormat(1280, 720), { queue: 2, encode: { preset: 'slow' } }));
     for (let n = 0; n < 40; n++) rig.push();
     expect(rig.full).toBeGreaterThan(0);
     await rig.output.close();
@@ -116,7 +116,7 @@ describe('frames', () => {
   test('wrong calls are refused with their codes', async () => {
     const rig = await OutputRig.open(outputOptions(frameFormat(64, 64)));
     const heard = (): void => undefined;
-    expect(codeOf(() => createOutput(outputOptions(frameFormat(64, 64), { preset: 'hasty' }), heard))).toBe(
+    expect(codeOf(() => createOutput(outputOptions(frameFormat(64, 64), { encode: { preset: 'hasty' } }), heard))).toBe(
       'BAD_OPTIONS',
     );
     expect(codeOf(() => createOutput(outputOptions(frameFormat(0, 64)), heard))).toBe('BAD_OPTIONS');
@@ -192,7 +192,7 @@ describe('viewers', () => {
   });
 
   test('who does not acknowledge is cut; the others see on', async () => {
-    const rig = await OutputRig.open(outputOptions(frameFormat(1280, 720), { bitrateKbps: 40_000, queue: 8 }));
+    const rig = await OutputRig.open(outputOptions(frameFormat(1280, 720), { encode: { bitrateKbps: 40_000 }, queue: 8 }));
     const reader = watch(rig.output);
     const events: ViewerEvent[] = [];
     const stuck = rig.output.openViewer((event) => events.push(event));

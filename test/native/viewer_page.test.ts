@@ -94,7 +94,7 @@ describe.skipIf(!existsSync(CHROMIUM))('viewer in Chromium (skipped without the 
       preset: 'veryfast',
     },
   ])('plays by MSE: $name', async ({ format, preset }) => {
-    const rig = await OutputRig.open(outputOptions(format, { preset }));
+    const rig = await OutputRig.open(outputOptions(format, { encode: { preset } }));
     rig.roll();
     await eventually('frames', () => rig.encoded.length > 10);
     const browser = await chromium.launch({

@@ -14,6 +14,9 @@ const MAX_HEADER_BYTES = 64 * 1024;
 const CAN_PLAY =
   'MediaSource' in globalThis && MediaSource.isTypeSupported('video/mp4; codecs="avc1.42c01e"');
 
+/** The stream's codec is none that this browser has. */
+class NotPlayable extends Error {}
+
 /** Waits; ends early when aborted. */
 function pause(ms, signal) {
   return new Promise((resolve) => {
@@ -89,6 +92,10 @@ export class Player {
         await this.#play(signal);
       } catch (error) {
         if (!signal.aborted) console.debug(`${this.#base}: ${error}`);
+        if (error instanceof NotPlayable) {
+          this.#still.title = error.message;
+          return this.#keepFetching(signal);
+        }
       }
       if (signal.aborted) return;
       if (performance.now() - startedMs > 5000) attempt = 0;
@@ -110,6 +117,9 @@ export class Player {
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       const reader = response.body.getReader();
       const header = await readHeader(reader);
+      if (!MediaSource.isTypeSupported(header.type)) {
+        throw new NotPlayable('This browser does not play H.265: one picture a second. Browsers need sink.encode.codec: h264.');
+      }
       const source = new MediaSource();
       url = URL.createObjectURL(source);
       this.#video.src = url;
@@ -186,7 +196,7 @@ async function readHeader(reader) {
     const bytes = concat(chunks);
     const type = mimeType(bytes);
     if (type) return { type, bytes };
-    if (bytes.length > MAX_HEADER_BYTES) throw new Error('no H.264 in it');
+    if (bytes.length > MAX_HEADER_BYTES) throw new Error('no H.264 or H.265 in it');
   }
 }
 

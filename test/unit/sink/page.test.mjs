@@ -10,10 +10,20 @@ describe('mimeType', () => {
     expect(mimeType(bytes)).toBe('video/mp4; codecs="avc1.64001f"');
   });
 
-  it('waits until the box is whole', () => {
-    for (let length = 0; length < 12; length++) {
-      expect(mimeType(new Uint8Array(avcc.slice(0, length)))).toBeNull();
+  // Main profile, tier high, level 4 (120), and two bytes of constraints.
+  const hvcc = [0, 0, 0, 40, ...Buffer.from('hvcC'), 1, 0x21, 0x60, 0, 0, 0, 0xb0, 0x01, 0, 0, 0, 0, 120, 0xf0];
+
+  it('reads profile, compatibility, tier, level and constraints of hvcC', () => {
+    expect(mimeType(new Uint8Array(hvcc))).toBe('video/mp4; codecs="hvc1.1.6.H120.B0.1"');
+    const plain = [...hvcc.slice(0, 9), 0x42, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 93];
+    expect(mimeType(new Uint8Array(plain))).toBe('video/mp4; codecs="hvc1.A2.4.L93"');
+  });
+
+  it.each([['avcC', avcc, 12], ['hvcC', hvcc, 21]])('waits until %s is whole', (_name, box, whole) => {
+    for (let length = 0; length < whole; length++) {
+      expect(mimeType(new Uint8Array(box.slice(0, length)))).toBeNull();
     }
+    expect(mimeType(new Uint8Array(box.slice(0, whole)))).not.toBeNull();
   });
 });
 
