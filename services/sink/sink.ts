@@ -86,27 +86,13 @@ class Sink implements Service {
   #closed: Promise<void> | null = null;
 
   constructor(context: ServiceContext) {
-    const { config, counters, log, nats, instance } = context;
-    const { rtsp, reorder, encode, maxHeld } = config.sink;
+    const { config, counters, log, nats } = context;
+    const { rtsp, reorder, encode } = config.sink;
     this.#context = context;
     const { element, reason } = chooseEncoder(encode);
     log.info({ encoder: element, codec: encode.codec, reason }, 'encoder chosen');
     this.#rtsp = new RtspOutlet(rtsp, log);
-    this.#consumer = createBusConsumer(
-      {
-        directory: config.bus.directory,
-        name: instance,
-        group: SINK_GROUP,
-        maxHeld: maxHeld ?? UNLIMITED,
-        ...GROUP_SHARE,
-        token: readToken(config.bus.tokenFile),
-      },
-      (event) => {
-        if (event.type === 'leaked') log.error(event, 'a frame lease was lost; it is ended now');
-        else if (event.type === 'revoked') log.error(event, 'the producer took its frames back; attaching again');
-        else log.warn({ producer: event.producer, reason: event.reason }, 'producer is gone; waiting for it');
-      },
-    );
+    this.#consumer = busConsumer(context);
     this.#recordings = new Recordings(config.sink.recordings, config.streams, {
       addon: { createRecording },
       log,
@@ -281,4 +267,23 @@ class Sink implements Service {
       addresses: Object.fromEntries(this.#context.addresses),
     };
   }
+}
+
+/** What sink leases frames with. */
+function busConsumer({ config, instance, log }: ServiceContext): BusConsumer {
+  return createBusConsumer(
+    {
+      directory: config.bus.directory,
+      name: instance,
+      group: SINK_GROUP,
+      maxHeld: config.sink.maxHeld ?? UNLIMITED,
+      ...GROUP_SHARE,
+      token: readToken(config.bus.tokenFile),
+    },
+    (event) => {
+      if (event.type === 'leaked') log.error(event, 'a frame lease was lost; it is ended now');
+      else if (event.type === 'revoked') log.error(event, 'the producer took its frames back; attaching again');
+      else log.warn({ producer: event.producer, reason: event.reason }, 'producer is gone; waiting for it');
+    },
+  );
 }

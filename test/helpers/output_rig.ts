@@ -10,8 +10,9 @@ import type {
   Overlay,
   Plane,
   ProducerPool,
+  RtspServer,
 } from '../../native/contract.js';
-import { createBusConsumer, createBusServer, createOutput, createProducerPool } from '../../native/index.js';
+import { createBusConsumer, createBusServer, createOutput, createProducerPool, createRtspServer } from '../../native/index.js';
 import { emptyOverlay } from '../../services/sink/overlay.js';
 import { tempFolder } from './temp.js';
 import { CONSUMER, groups, SERVER } from './bus_options.js';
@@ -148,6 +149,14 @@ export class OutputRig {
     await this.output.close();
     await this.#close();
   }
+}
+
+/** An RTSP server for everybody, closed with the test. */
+export function rtspServer(port = 0): RtspServer {
+  const options = { host: '127.0.0.1', port, maxClients: 8, transports: ['tcp' as const], sessionTimeoutMs: 60_000, users: [], tls: null };
+  const server = createRtspServer(options, () => undefined);
+  onTestFinished(() => server.close());
+  return server;
 }
 
 /** Runs a tool of ffmpeg's; its standard output. Rejects with what it says when it fails. */

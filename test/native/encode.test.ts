@@ -1,8 +1,8 @@
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { EncodeOptions } from '../../native/contract.js';
-import { chooseEncoder, createOutput, createRtspServer } from '../../native/index.js';
+import { chooseEncoder, createOutput } from '../../native/index.js';
 import { eventually } from '../helpers/eventually.js';
-import { ffmpegTool, frameFormat, OutputRig, outputOptions, probe } from '../helpers/output_rig.js';
+import { ffmpegTool, frameFormat, OutputRig, outputOptions, probe, rtspServer } from '../helpers/output_rig.js';
 import { tempFile } from '../helpers/temp.js';
 
 /** The page's own; plain JavaScript. */
@@ -89,8 +89,7 @@ test.each<['h264' | 'h265', string, NalTypes]>([
 ])('RTSP carries %s with its parameter sets before each keyframe', async (codec, name, { typeOf, starts, parameterSets }) => {
   const encode = { codec, keyframeIntervalMs: 400 };
   const rig = await OutputRig.open(outputOptions(frameFormat(320, 240), { encode }));
-  const server = createRtspServer({ host: '127.0.0.1', port: 0, maxClients: 8 });
-  onTestFinished(() => server.close());
+  const server = rtspServer();
   server.mount('gate', rig.output);
   rig.roll();
   await eventually('frames', () => rig.encoded.length > 2, WAIT);

@@ -1,12 +1,12 @@
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Output, Viewer, ViewerEvent } from '../../native/contract.js';
-import { addonPath, createOutput, createRtspServer } from '../../native/index.js';
+import { addonPath, createOutput } from '../../native/index.js';
 import { emptyOverlay } from '../../services/sink/overlay.js';
 import { eventually } from '../helpers/eventually.js';
-import { ffmpegTool, frameFormat, OutputRig, outputOptions, probe } from '../helpers/output_rig.js';
+import { ffmpegTool, frameFormat, OutputRig, outputOptions, probe, rtspServer } from '../helpers/output_rig.js';
 import { tempFile } from '../helpers/temp.js';
 
 const RED_BOX = { x: 40, y: 40, width: 120, height: 120, label: 'person 87 %', color: 0xff0000, part: false };
@@ -25,13 +25,6 @@ function watch(output: Output): { viewer: Viewer; data: Uint8Array[]; events: Vi
     viewer.acknowledge(event.data.byteLength);
   });
   return { viewer, data, events };
-}
-
-function rtspServer(port = 0) {
-  const options = { host: '127.0.0.1', port, maxClients: 8, transports: ['tcp' as const], sessionTimeoutMs: 60_000, users: [], tls: null };
-  const server = createRtspServer(options, () => undefined);
-  onTestFinished(() => server.close());
-  return server;
 }
 
 function codeOf(attempt: () => unknown): unknown {
