@@ -8,9 +8,10 @@
  * scaling, colour, planes of float32, normalisation. videoconvertscale counts scaling and colour
  * to RGB of 8 bits only, in whatever layout it makes fastest (planar, packed, packed with a
  * spare byte); turning that into floats is not counted. Both are CPU time for a frame, user and
- * system; start-up and the sources and sinks around videoconvertscale are taken off. Ours reads
- * frames that are in no cache, videoconvertscale one frame again and again. Bytes per second
- * count the whole frame and the whole tensor; memcpy's count what is read and what is written.
+ * system; start-up and the sources and sinks around videoconvertscale are taken off. Both see
+ * one frame again and again; ours is also timed on frames that are in no cache, as they come
+ * from a decoder ("from memory"). Bytes per second are of those, and count the whole frame and
+ * the whole tensor; memcpy's count what is read and what is written.
  * `--quick`: one short block of each.
  */
 import { parseArgs } from 'node:util';

@@ -2,8 +2,11 @@ import type { PreprocessSpec } from '../../native/contract.js';
 import { preprocessPlanes } from '../../native/index.js';
 import { FRAME, FRAME_BYTES, type NetworkSize } from './sizes.js';
 
-/** More than the caches of one core hold: each frame comes from memory, as from a decoder. */
+/** More than the caches of one core hold. */
 const FRAMES = 12;
+
+/** one: the same frame again and again; many: each comes from memory. */
+export type FrameSupply = 'one' | 'many';
 
 /** Frames of noise in memory; what is done with them is timed by this thread's CPU. */
 export class Frames {
@@ -14,7 +17,7 @@ export class Frames {
   }
 
   /** CPU microseconds of ours for a frame: NV12 to a stretched, normalised float32 tensor [3, height, width]. */
-  preprocessUs({ width, height }: NetworkSize, count: number): number {
+  preprocessUs({ width, height }: NetworkSize, supply: FrameSupply, count: number): number {
     const spec: PreprocessSpec = {
       width,
       height,
@@ -28,7 +31,7 @@ export class Frames {
     };
     const tensor = new Float32Array(3 * width * height);
     const luma = FRAME.width * FRAME.height;
-    return this.#timeUs(count, (frame) => {
+    return this.#timeUs(supply, count, (frame) => {
       const planes = [
         { data: frame.subarray(0, luma), stride: FRAME.width },
         { data: frame.subarray(luma), stride: FRAME.width },
@@ -40,15 +43,16 @@ export class Frames {
   /** CPU microseconds of memcpy for a frame. */
   copyUs(count: number): number {
     const target = new Uint8Array(FRAME_BYTES);
-    return this.#timeUs(count, (frame) => target.set(frame));
+    return this.#timeUs('many', count, (frame) => target.set(frame));
   }
 
-  #timeUs(count: number, work: (frame: Uint8Array) => void): number {
+  #timeUs(supply: FrameSupply, count: number, work: (frame: Uint8Array) => void): number {
+    const frames = supply === 'one' ? 1 : FRAMES;
     const first = this.#frames[0];
     if (first !== undefined) work(first);
     const before = process.cpuUsage();
     for (let index = 0; index < count; index++) {
-      const frame = this.#frames[index % FRAMES];
+      const frame = this.#frames[index % frames];
       if (frame !== undefined) work(frame);
     }
     const { user, system } = process.cpuUsage(before);

@@ -15,7 +15,7 @@ import { referenceRun } from '../helpers/reference_run.js';
 /** Of 795; all of them take minutes. */
 const FRAMES = 400;
 /** YOLOX takes three times as long. */
-const YOLOX_FRAMES = 200;
+const YOLOX_FRAMES = 350;
 const SEQUENCE = join(TEST_DATA, 'tracking', 'PETS09-S2L1');
 const YOLOX_FILE = join(TEST_DATA, 'models', 'yolox_nano_640.onnx');
 const CACHE = parseConfig(`streams: {gate: {source: ${SAMPLE_CLIP}}}`, 'test').models.cache;
