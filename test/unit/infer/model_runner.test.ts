@@ -102,8 +102,8 @@ function create({ executors: count = 1, batchSize = 2, maxHeld = 16, leaseDeadli
     publisher: {
       inferred: ({ frame, manifest: { name }, rows, batchSize: size }) =>
         published.push(`inferred ${frame.seq} ${String(rows[0])} of ${size}${name === 'm' ? '' : ` by ${name}`}`),
-      failed: (frame, reason) => published.push(`failed ${frame.seq} ${reason}`),
-      expired: (frame, reason) => published.push(`expired ${frame.seq} ${reason}`),
+      failed: (frame, _leasedNs, reason) => published.push(`failed ${frame.seq} ${reason}`),
+      expired: (frame, _leasedNs, reason) => published.push(`expired ${frame.seq} ${reason}`),
       revoked: (frame) => published.push(`revoked ${frame.seq}`),
       flushed,
     },
