@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "check.h"
+#include "error_code.h"
 #include "output_kit.h"
 #include "rtsp_kit.h"
 
@@ -58,16 +59,6 @@ OutputOptions small() {
   OutputOptions options = output_options(format_of(320, 240));
   options.encode.keyframe_interval_ms = 60'000;  // So that joins depend on requests.
   return options;
-}
-
-std::string code_of(const std::function<void()>& attempt, std::string* message = nullptr) {
-  try {
-    attempt();
-  } catch (const Error& error) {
-    if (message != nullptr) *message = error.what();
-    return error.code();
-  }
-  return "none";
 }
 
 bool eventually(const std::function<bool()>& holds) {

@@ -3,6 +3,7 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { CommandFailed, Interrupted, run, tail } from '../run/command.mjs';
+import { inLanes } from '../run/lanes.mjs';
 import { root, shown, stateDirectory } from '../run/paths.mjs';
 import { addProblem, outcome } from './outcome.mjs';
 
@@ -78,15 +79,10 @@ const MUTANTS = [
  */
 export async function runModel(signal, { long = false } = {}) {
   const result = outcome('model');
-  const waiting = [...PROTOCOL, ...MUTANTS].filter((search) => long || !search.long);
-  const work = async () => {
-    for (let search = waiting.shift(); search; search = waiting.shift()) {
-      await check(search, result, signal, long ? 'long' : 'short');
-    }
-  };
+  const searches = [...PROTOCOL, ...MUTANTS].filter((search) => long || !search.long);
   // The large ones need the memory for themselves.
   const atOnce = long ? 1 : Math.min(2, availableParallelism());
-  await Promise.all(Array.from({ length: atOnce }, work));
+  await inLanes(searches, (search) => check(search, result, signal, long ? 'long' : 'short'), atOnce);
   return result;
 }
 
