@@ -437,6 +437,13 @@ export type OutputEvent =
   /** Nothing is encoded any more: close the output. */
   | { type: 'error'; code: string; message: string };
 
+export interface CaptureOptions {
+  /** JPEG's, 1 to 100. */
+  quality: number;
+  drawn: boolean;
+  timeoutMs: number;
+}
+
 export type ViewerEvent =
   /** Fragmented MP4: first ftyp+moov, then fragments, the first one starting with a keyframe. */
   | { type: 'data'; init: boolean; data: Uint8Array }
@@ -453,6 +460,12 @@ export interface Output {
   push(leaseId: number, seq: bigint, ptsNs: bigint, overlay: Overlay): 'queued' | 'full';
   /** JPEG of the latest drawn picture; null before the first one. */
   snapshot(quality: number): Promise<{ seq: bigint; jpeg: Uint8Array } | null>;
+  /**
+   * JPEG of exactly the picture that is pushed next. drawn: as viewers see it; else without the
+   * drawing, but concealed. null when that one is refused (`full`) or dropped, nothing is pushed in
+   * time, or the output closes. Rejects with JPEG_FAILED.
+   */
+  captureNext(options: CaptureOptions): Promise<{ seq: bigint; jpeg: Uint8Array } | null>;
   /** A muxer of its own for one viewer; slow viewers are cut (`end`), never waited for. */
   openViewer(listener: (event: ViewerEvent) => void): Viewer;
   /** Encodes what is queued; its events come before the promise resolves. */

@@ -1,5 +1,6 @@
 #include "output.h"
 
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -44,6 +45,14 @@ Napi::Value bytes_to_js(Napi::Env env, const std::vector<uint8_t>& bytes) {
   Napi::Uint8Array array = Napi::Uint8Array::New(env, bytes.size());
   std::copy(bytes.begin(), bytes.end(), array.Data());
   return array;
+}
+
+Napi::Value snapshot_to_js(Napi::Env env, std::optional<Snapshot>& snapshot) {
+  if (!snapshot) return env.Null();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("seq", bigint(env, snapshot->seq));
+  object.Set("jpeg", bytes_to_js(env, snapshot->jpeg));
+  return object;
 }
 
 Napi::Value viewer_event_to_js(Napi::Env env, ViewerEvent& event) {
@@ -205,6 +214,7 @@ Napi::Function OutputWrap::define(Napi::Env env) {
   return DefineClass(
       env, "Output",
       {InstanceMethod<&OutputWrap::push>("push"), InstanceMethod<&OutputWrap::snapshot>("snapshot"),
+       InstanceMethod<&OutputWrap::capture_next>("captureNext"),
        InstanceMethod<&OutputWrap::open_viewer>("openViewer"),
        InstanceMethod<&OutputWrap::close>("close")});
 }
@@ -247,14 +257,21 @@ Napi::Value OutputWrap::snapshot(const Napi::CallbackInfo& info) {
   using Result = std::optional<Snapshot>;
   return run_async<Result>(
       info.Env(), "framebus snapshot",
-      [output = output_, quality] { return output->snapshot(quality); },
-      [](Napi::Env env, Result& snapshot) -> Napi::Value {
-        if (!snapshot) return env.Null();
-        Napi::Object object = Napi::Object::New(env);
-        object.Set("seq", bigint(env, snapshot->seq));
-        object.Set("jpeg", bytes_to_js(env, snapshot->jpeg));
-        return object;
-      });
+      [output = output_, quality] { return output->snapshot(quality); }, &snapshot_to_js);
+}
+
+Napi::Value OutputWrap::capture_next(const Napi::CallbackInfo& info) {
+  const Fields options(info, 0, "options");
+  const auto quality = static_cast<int>(options.uint32("quality"));
+  const std::chrono::milliseconds timeout(options.uint32("timeoutMs"));
+  // Before anything else is pushed.
+  auto capture = output_->capture_next(options.boolean("drawn"));
+  return run_async<std::optional<Snapshot>>(
+      info.Env(), "framebus capture",
+      [output = output_, capture = std::move(capture), quality, timeout] {
+        return output->take(*capture, quality, timeout);
+      },
+      &snapshot_to_js);
 }
 
 Napi::Value OutputWrap::open_viewer(const Napi::CallbackInfo& info) {

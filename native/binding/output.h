@@ -48,6 +48,7 @@ class OutputWrap : public Napi::ObjectWrap<OutputWrap> {
  private:
   Napi::Value push(const Napi::CallbackInfo& info);
   Napi::Value snapshot(const Napi::CallbackInfo& info);
+  Napi::Value capture_next(const Napi::CallbackInfo& info);
   Napi::Value open_viewer(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 

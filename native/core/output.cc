@@ -1,5 +1,6 @@
 #include "output.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "draw.h"
@@ -68,21 +69,49 @@ Output::Push Output::push(std::shared_ptr<Lease> lease, uint64_t seq, int64_t pt
   }
   const std::lock_guard lock(mutex_);
   if (closed_) throw Error("OUTPUT_CLOSED", "output " + options_.stream_id + " is closed");
-  if (jobs_.size() >= options_.queue) return Push::kFull;
-  jobs_.push_back({std::move(lease), seq, pts_ns, monotonic_ns(), std::move(overlay)});
+  std::vector<std::shared_ptr<Capture>> captures = std::exchange(captures_, {});
+  if (jobs_.size() >= options_.queue) {
+    for (const auto& capture : captures) capture->settle({});
+    return Push::kFull;
+  }
+  jobs_.push_back(
+      {std::move(lease), seq, pts_ns, monotonic_ns(), std::move(overlay), std::move(captures)});
   wake_.notify_one();
   return Push::kQueued;
 }
 
 std::optional<Snapshot> Output::snapshot(int quality) const {
-  Picture latest;
+  NumberedPicture latest;
   {
     const std::lock_guard lock(mutex_);
     if (latest_.buffer == nullptr) return std::nullopt;
     latest = {share(latest_.buffer.get()), latest_.seq};
   }
-  const PictureMap map(latest.buffer.get(), encoded_, GST_MAP_READ);
-  return Snapshot{latest.seq, encode_jpeg(map.view(), quality)};
+  return jpeg_of(latest, quality);
+}
+
+std::shared_ptr<Capture> Output::capture_next(bool drawn) {
+  auto capture = std::make_shared<Capture>(drawn);
+  const std::lock_guard lock(mutex_);
+  if (closed_) {
+    capture->settle({});
+  } else {
+    std::erase_if(captures_, [](const auto& other) { return other->settled(); });
+    captures_.push_back(capture);
+  }
+  return capture;
+}
+
+std::optional<Snapshot> Output::take(Capture& capture, int quality,
+                                     std::chrono::milliseconds timeout) const {
+  const NumberedPicture picture = capture.wait(timeout);
+  if (picture.buffer == nullptr) return std::nullopt;
+  return jpeg_of(picture, quality);
+}
+
+std::optional<Snapshot> Output::jpeg_of(const NumberedPicture& picture, int quality) const {
+  const PictureMap map(picture.buffer.get(), encoded_, GST_MAP_READ);
+  return Snapshot{picture.seq, encode_jpeg(map.view(), quality)};
 }
 
 void Output::add_sink(std::shared_ptr<AccessUnitSink> sink) {
@@ -111,6 +140,8 @@ void Output::process(Job job) {
   const int64_t pts_ns = job.pts_ns;
   try {
     GstPtr<GstBuffer> picture = draw(job);
+    for (const auto& capture : job.captures)
+      capture->settle({picture == nullptr ? nullptr : share(picture.get()), seq});
     if (picture == nullptr) {
       listener_->on_dropped(seq, "stale");
       return;
@@ -122,6 +153,7 @@ void Output::process(Job job) {
   } catch (const Error& error) {
     listener_->on_error(error.code(), error.what());
   }
+  for (const auto& capture : job.captures) capture->settle({});
   listener_->on_dropped(seq, "encoder");
   drop_unfinished();
 }
@@ -133,11 +165,28 @@ GstPtr<GstBuffer> Output::draw(Job& job) {
   const bool intact = job.lease->valid();
   job.lease.reset();
   if (!intact) return nullptr;
+  settle_clean(picture.get(), job);
   if (!job.overlay.empty()) {
     PictureMap map(picture.get(), encoded_, GST_MAP_READWRITE);
     draw_overlay(map.pixels(), job.overlay, labels());
   }
   return picture;
+}
+
+// For those who want it without the drawing: a copy that is concealed only.
+void Output::settle_clean(GstBuffer* picture, const Job& job) {
+  if (std::ranges::all_of(job.captures, &Capture::drawn)) return;
+  GstPtr<GstBuffer> clean;
+  {
+    const PictureMap map(picture, encoded_, GST_MAP_READ);
+    clean = pool_.copy(map.view());
+  }
+  if (!job.overlay.concealed.empty()) {
+    PictureMap map(clean.get(), encoded_, GST_MAP_READWRITE);
+    draw_overlay(map.pixels(), {.concealed = job.overlay.concealed}, labels());
+  }
+  for (const auto& capture : job.captures)
+    if (!capture->drawn()) capture->settle({share(clean.get()), job.seq});
 }
 
 // Keyframes are due by request and by time; the encoder's own counting of
@@ -159,7 +208,7 @@ void Output::ask_for_keyframe(uint64_t time_ns) {
 }
 
 void Output::keep_latest(GstBuffer* picture, uint64_t seq) {
-  Picture latest{share(picture), seq};
+  NumberedPicture latest{share(picture), seq};
   const std::lock_guard lock(mutex_);
   std::swap(latest_, latest);
 }
@@ -190,6 +239,8 @@ void Output::close() {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
     closed_ = true;
+    for (const auto& capture : captures_) capture->settle({});
+    captures_.clear();
     wake_.notify_one();
   }
   if (thread_.joinable()) thread_.join();

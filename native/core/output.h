@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "capture.h"
 #include "encode_options.h"
 #include "encoder.h"
 #include "error.h"
@@ -67,6 +68,11 @@ class Output {
   // JPEG of the latest drawn picture; nothing before the first one. Encodes on
   // the calling thread. Throws Error JPEG_FAILED.
   std::optional<Snapshot> snapshot(int quality) const;
+  // The picture that is pushed next; none when it is refused, dropped, or the output closes.
+  std::shared_ptr<Capture> capture_next(bool drawn);
+  // Waits for it and encodes it, on the calling thread. Throws Error JPEG_FAILED.
+  std::optional<Snapshot> take(Capture& capture, int quality,
+                               std::chrono::milliseconds timeout) const;
 
   // Encoded pictures for one more sink, from a keyframe on. One is asked for if need be.
   void add_sink(std::shared_ptr<AccessUnitSink> sink);
@@ -90,15 +96,14 @@ class Output {
     int64_t pts_ns;
     int64_t arrived_ns;
     Overlay overlay;
-  };
-  struct Picture {
-    GstPtr<GstBuffer> buffer;
-    uint64_t seq = 0;
+    std::vector<std::shared_ptr<Capture>> captures;
   };
 
   void run();
   void process(Job job);
   GstPtr<GstBuffer> draw(Job& job);
+  void settle_clean(GstBuffer* picture, const Job& job);
+  std::optional<Snapshot> jpeg_of(const NumberedPicture& picture, int quality) const;
   void keep_latest(GstBuffer* picture, uint64_t seq);
   void ask_for_keyframe(uint64_t time_ns);
   void on_unit(const AccessUnit& unit);
@@ -114,7 +119,8 @@ class Output {
   mutable std::mutex mutex_;
   std::condition_variable_any wake_;
   std::deque<Job> jobs_;
-  Picture latest_;  // Null before the first one.
+  NumberedPicture latest_;                          // Null before the first one.
+  std::vector<std::shared_ptr<Capture>> captures_;  // Of the next push.
   bool closed_ = false;
 
   std::atomic<bool> keyframe_wanted_ = false;

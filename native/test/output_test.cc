@@ -96,6 +96,57 @@ TEST("keyframes are at most the interval apart, whatever the rate") {
   CHECK(keyframes >= 12 && keyframes <= 30);
 }
 
+TEST("a capture is the picture that is pushed next, drawn or only concealed") {
+  const FrameFormat format = format_of(320, 240);
+  const Opened opened(output_options(format));
+  Overlay overlay;
+  overlay.boxes.push_back({40, 40, 100, 100, "", 0xFF0000, false});
+  push_frame(*opened.output, format, 1, 0, overlay);
+  const auto drawn = opened.output->capture_next(true);
+  const auto clean = opened.output->capture_next(false);
+  push_frame(*opened.output, format, 2, 40 * kMs, overlay);
+  push_frame(*opened.output, format, 3, 80 * kMs, overlay);
+  const auto plain = opened.output->capture_next(true);
+  push_frame(*opened.output, format, 2, 120 * kMs);
+  const auto with_box = opened.output->take(*drawn, 90, std::chrono::seconds(30));
+  const auto without = opened.output->take(*clean, 90, std::chrono::seconds(30));
+  const auto empty = opened.output->take(*plain, 90, std::chrono::seconds(30));
+  CHECK(with_box && with_box->seq == 2);
+  CHECK(without && without->seq == 2);
+  CHECK(empty && empty->jpeg == without->jpeg);
+  CHECK(with_box->jpeg != without->jpeg);
+}
+
+TEST("a capture is concealed without being drawn") {
+  const FrameFormat format = format_of(320, 240);
+  const Opened opened(output_options(format));
+  Overlay overlay;
+  overlay.concealed.push_back({.x = 0, .y = 0, .width = 320, .height = 120});
+  Overlay with_box = overlay;
+  with_box.boxes.push_back({40, 40, 100, 100, "", 0xFF0000, false});
+  const auto clean = opened.output->capture_next(false);
+  push_frame(*opened.output, format, 2, 0, with_box);
+  const auto expected = opened.output->capture_next(true);
+  push_frame(*opened.output, format, 2, 40 * kMs, overlay);
+  const auto taken = opened.output->take(*clean, 90, std::chrono::seconds(30));
+  const auto concealed = opened.output->take(*expected, 90, std::chrono::seconds(30));
+  CHECK(taken && concealed && taken->jpeg == concealed->jpeg);
+}
+
+TEST("a capture without a picture ends") {
+  const FrameFormat format = format_of(64, 64);
+  const Opened opened(output_options(format));
+  const auto late = opened.output->capture_next(true);
+  CHECK(!opened.output->take(*late, 90, std::chrono::milliseconds(20)));
+  const auto stale = opened.output->capture_next(true);
+  opened.output->push(std::make_shared<PaintedLease>(format, 30, false), 1, 0, {});
+  CHECK(!opened.output->take(*stale, 90, std::chrono::seconds(30)));
+  const auto closed = opened.output->capture_next(false);
+  opened.output->close();
+  CHECK(!opened.output->take(*closed, 90, std::chrono::seconds(30)));
+  CHECK(!opened.output->take(*opened.output->capture_next(true), 90, std::chrono::seconds(30)));
+}
+
 TEST("many requests make few keyframes") {
   const FrameFormat format = format_of(64, 64);
   OutputOptions options = output_options(format);

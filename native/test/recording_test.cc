@@ -151,7 +151,7 @@ struct Stage {
   explicit Stage(RecordingOptions how, uint32_t keyframe_interval_ms = 1000)
       : format(format_of(320, 240)) {
     OutputOptions options = output_options(format);
-    options.keyframe_interval_ms = keyframe_interval_ms;
+    options.encode.keyframe_interval_ms = keyframe_interval_ms;
     output = std::make_shared<Output>(options, listener);
     recording = Recording::open(output, std::move(how), monitor);
   }

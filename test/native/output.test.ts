@@ -74,6 +74,27 @@ describe('frames', () => {
     expect(red - blue, 'red outline').toBeGreaterThan(60);
   });
 
+  test('a capture is exactly the picture that is pushed next', async () => {
+    const rig = await OutputRig.open(outputOptions(frameFormat(320, 240)));
+    const capture = { quality: 85, timeoutMs: 30_000 };
+    rig.push();
+    const drawn = rig.output.captureNext({ ...capture, drawn: true });
+    const clean = rig.output.captureNext({ ...capture, drawn: false });
+    rig.push({ boxes: [RED_BOX] });
+    rig.push();
+    const [boxed, plain] = await Promise.all([drawn, clean]);
+    expect([boxed?.seq, plain?.seq]).toEqual([1n, 1n]);
+    const red = async (jpeg: Uint8Array | undefined): Promise<number> => {
+      const file = tempFile('picture.jpg', jpeg ?? new Uint8Array());
+      const rgb = await ffmpegTool('ffmpeg', ['-i', file, '-f', 'rawvideo', '-pix_fmt', 'rgb24', '-']);
+      const at = (100 * 320 + 41) * 3;
+      return (rgb[at] ?? 0) - (rgb[at + 1] ?? 0);
+    };
+    expect(await red(boxed?.jpeg)).toBeGreaterThan(60);
+    expect(Math.abs(await red(plain?.jpeg))).toBeLessThan(10);
+    expect(await rig.output.captureNext({ ...capture, drawn: true, timeoutMs: 1 })).toBeNull();
+  });
+
   test.each(['I420', 'NV12'] as const)('masks and points are where they belong, and nowhere else: %s', async (pixelFormat) => {
     const rig = await OutputRig.open(outputOptions(frameFormat(320, 240, { pixelFormat })));
     rig.push();
