@@ -5,6 +5,7 @@ import { onTestFinished } from 'vitest';
 import { encodeResult } from '../../lib/messages.js';
 import type { NatsConnection } from '../../lib/nats.js';
 import * as subjects from '../../lib/subjects.js';
+import type { VideoCodec } from '../../native/contract_encode.js';
 import type { BusServer, FrameFormat, Plane, ProducerPool } from '../../native/contract.js';
 import { createBusServer, createProducerPool, monotonicNs } from '../../native/index.js';
 import type { Detection } from '#proto/framebus/detection/v1/detection.js';
@@ -210,6 +211,7 @@ export interface SinkRigOptions {
   /** Keys of sink.rtsp beside the port, as in YAML. */
   rtsp?: string;
   bitrateKbps?: number;
+  codec?: VideoCodec;
   /** Folder to record all streams in, and keys of `record`, as in YAML. */
   recordings?: { root: string; record: string };
 }
@@ -222,7 +224,7 @@ export class SinkRig {
   readonly #config: string;
 
   private constructor(url: string, nats: NatsConnection, streams: readonly string[], options: SinkRigOptions) {
-    const { ports = {}, records = '', osd = '', rtsp = '', bitrateKbps = 4000, recordings } = options;
+    const { ports = {}, records = '', osd = '', rtsp = '', bitrateKbps = 4000, codec = 'h264', recordings } = options;
     this.url = url;
     this.nats = nats;
     chmodSync(this.directory, 0o750);
@@ -237,7 +239,7 @@ sink:
   rtsp: {port: ${ports.rtsp ?? 0}${rtsp && `, ${rtsp}`}}
   records: {${records}}
   recordings: {root: ${recordings?.root ?? 'recordings'}, min_free: 0}
-  encode: {preset: ultrafast, keyframe_interval: 1s, threads: 1, bitrate_kbps: ${bitrateKbps}}
+  encode: {codec: ${codec}, preset: ultrafast, keyframe_interval: 1s, threads: 1, bitrate_kbps: ${bitrateKbps}}
 defaults:
   osd: {${osd}}
   record: {enabled: ${String(recordings !== undefined)}, ${recordings?.record ?? ''}}
