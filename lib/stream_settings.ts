@@ -1,4 +1,5 @@
 import type { DesiredStream, StreamSettings } from '#proto/framebus/stream/v1/stream_settings.js';
+import { concealProblem } from './config/concealed_labels.js';
 import type { RegionConfig, StreamConfig } from './config/resolve.js';
 import { issueText, join } from './config/problem.js';
 import { liveStream } from './config/schema.js';
@@ -112,6 +113,15 @@ export function settingProblems(settings: LiveSettings, fields: readonly LiveFie
   });
 }
 
+/** What is not changed while a stream runs, and says which labels must be kept. */
+export type ConcealingStream = Pick<StreamConfig, 'secondary' | 'osd'>;
+
+/** What is wrong with the labels of a stream that conceals something. */
+export function keptProblems({ secondary, osd }: ConcealingStream, { labels }: LiveSettings): { field: LiveField; text: string }[] {
+  const problem = concealProblem({ kept: labels, secondary, concealed: osd.conceal.labels });
+  return problem === null ? [] : [{ field: 'labels', text: `labels: ${problem}` }];
+}
+
 /** A stream's settings at a time. */
 export interface StreamChange {
   readonly streamId: string;
@@ -131,7 +141,7 @@ export interface StreamChange {
  * @param warn is told what was left out
  */
 export function effectiveSettings(
-  configured: LiveSettings,
+  configured: LiveSettings & ConcealingStream,
   desired: Pick<DesiredStream, 'fields' | 'settings'> | null,
   warn: (text: string) => void,
 ): LiveSettings {
@@ -141,7 +151,7 @@ export function effectiveSettings(
   const unknown = desired.fields.filter((name) => !isLiveField(name));
   if (unknown.length > 0) warn(`unknown settings: ${unknown.join(', ')}`);
   const known = desired.fields.filter(isLiveField);
-  const problems = settingProblems(values, known);
+  const problems = [...settingProblems(values, known), ...(known.includes('labels') ? keptProblems(configured, values) : [])];
   for (const { text } of problems) warn(text);
   const wrong = new Set(problems.map(({ field }) => field));
   return withFields(

@@ -67,6 +67,8 @@ export interface OverlayLine {
   xy: Float32Array;
   /** 0xRRGGBB. */
   color: number;
+  /** Its first half comes out of nothing, point by point. */
+  fades: boolean;
 }
 
 /** A text on a plate. */

@@ -1,4 +1,5 @@
 import { NAME } from '../subjects.js';
+import { concealProblem } from './concealed_labels.js';
 import { parseDuration } from './duration.js';
 import { join, type Positions, type Problem } from './problem.js';
 import { schema } from './schema.js';
@@ -47,6 +48,7 @@ export function conflicts(file: unknown, positions: Positions): Problem[] {
       ...nameProblem(name, problem),
       ...liveConflicts(file, name, problem),
       ...concealConflict(file, name, problem),
+      ...trackerConflict(file, name, problem),
       ...reconnectConflict(file, ['streams', name, 'reconnect'], problem),
     ]),
   ];
@@ -162,12 +164,24 @@ function concealConflict(file: unknown, name: string, problem: MakeProblem): Pro
   if (concealed.length > 0 && tracker === 'none' && rests) {
     return [problem(['streams', name, 'tracker'], 'must not be none where osd.conceal.labels is set and a secondary model has an interval: between its looks nobody knows what to conceal')];
   }
-  // What secondary models report is not filtered by labels.
-  if (kept.length === 0 || secondary.length > 0) return [];
-  const lost = concealed.filter((label) => !kept.includes(label));
-  if (lost.length === 0) return [];
-  const path = ['streams', name, 'labels'];
-  return [problem(path, `must keep ${lost.map(String).join(', ')}, which osd.conceal.labels names: what is not reported cannot be concealed`)];
+  const lost = concealProblem({ kept, secondary, concealed });
+  return lost === null ? [] : [problem(['streams', name, 'labels'], lost)];
+}
+
+/** A tracker's limits are an order; what one of them is may come from the defaults. */
+function trackerConflict(file: unknown, name: string, problem: MakeProblem): Problem[] {
+  const effective = (key: string): unknown =>
+    [['streams', name], ['defaults']].map((path) => at(file, [...path, 'tracker', key])).find((value) => value !== undefined) ??
+    at(DEFAULTS, ['defaults', 'tracker', key]);
+  const [low, high, fresh] = [effective('low_confidence'), effective('high_confidence'), effective('new_confidence')];
+  const path = ['streams', name, 'tracker'];
+  if (typeof low === 'number' && typeof high === 'number' && low > high) {
+    return [problem([...path, 'high_confidence'], 'must not be less than low_confidence')];
+  }
+  if (typeof fresh === 'number' && typeof high === 'number' && fresh < high) {
+    return [problem([...path, 'new_confidence'], 'must not be less than high_confidence')];
+  }
+  return [];
 }
 
 /** Segments of two streams in one folder could not be told apart. */

@@ -126,10 +126,16 @@ export interface SecondaryConfig {
 /** How the objects of a stream are followed; see docs/tracking.md. */
 export interface TrackerConfig {
   readonly kind: 'byte' | 'oc_sort' | 'none';
-  /** A detection from here on is strong: it may begin a track when it is 0.1 above. */
+  /** Detections from here on are strong. */
   readonly highConfidence: number;
   /** Detections below this are ignored. */
   readonly lowConfidence: number;
+  /** Detections from here on may begin a track; null: 0.1 above `highConfidence`. */
+  readonly newConfidence: number | null;
+  /** Least overlap of a detection with its track; null: as is usual for the kind. */
+  readonly minOverlap: number | null;
+  /** oc_sort: how much the direction of motion counts. */
+  readonly inertia: number;
   /** A track that was not seen for so long ends. */
   readonly lostMs: number;
   /** Detections in a row that make a track. */
@@ -395,6 +401,9 @@ const trackerConfig = (tracker: ConfigFile['defaults']['tracker']): TrackerConfi
   kind: tracker.kind,
   highConfidence: tracker.high_confidence,
   lowConfidence: tracker.low_confidence,
+  newConfidence: tracker.new_confidence,
+  minOverlap: tracker.min_overlap,
+  inertia: tracker.inertia,
   lostMs: tracker.lost,
   confirmHits: tracker.confirm_hits,
 });

@@ -151,7 +151,8 @@ OverlayConcealed concealed_from_js(const Fields& fields) {
 
 OverlayLine line_from_js(const Fields& fields) {
   return {.xy = typed_numbers<float>(fields, "xy", napi_float32_array, "Float32Array"),
-          .color = fields.uint32("color")};
+          .color = fields.uint32("color"),
+          .fades = fields.boolean("fades")};
 }
 
 OverlayText text_from_js(const Fields& fields) {

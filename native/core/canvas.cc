@@ -19,6 +19,12 @@ PixelRect halved(const PixelRect& rect) {
   return {rect.left / 2, rect.top / 2, (rect.right + 1) / 2, (rect.bottom + 1) / 2};
 }
 
+// In samples of chroma.
+PixelPoint halved(PixelPoint point) { return {point.x / 2, point.y / 2}; }
+
+// No point is further than 0.71 from the centre of a sample.
+double chroma_radius(double radius) { return std::max(radius / 2, 0.71); }
+
 // In 16 bits throughout, which the compiler makes wide.
 uint8_t blend(uint8_t from, uint8_t to, uint8_t coverage) {
   const auto inverse = static_cast<uint16_t>(255 - coverage);
@@ -74,10 +80,12 @@ void cross_edge(PixelPoint from, PixelPoint to, double row, Crossing& crossing) 
   crossing.add(from.x + (to.x - from.x) * ((row - from.y) / (to.y - from.y)));
 }
 
+enum class LineEnd { kRound, kStraight };
+
 // Samples within `radius` of a line, row by row: `paint(row, left, right)`.
 template <class Paint>
-void scan_line(PixelPoint from, PixelPoint to, double radius, int32_t width, int32_t height,
-               Paint&& paint) {
+void scan_line(PixelPoint from, PixelPoint to, double radius, LineEnd end, int32_t width,
+               int32_t height, Paint&& paint) {
   const double length = std::hypot(to.x - from.x, to.y - from.y);
   // Across the line, to either side.
   const double over = length > 0 ? (from.y - to.y) / length * radius : 0;
@@ -89,8 +97,10 @@ void scan_line(PixelPoint from, PixelPoint to, double radius, int32_t width, int
   const int32_t bottom = sample_at(std::max(from.y, to.y) + radius, height);
   for (int32_t row = sample_at(std::min(from.y, to.y) - radius, height); row < bottom; ++row) {
     Crossing crossing;
-    cross_circle(from, radius, row + 0.5, crossing);
-    cross_circle(to, radius, row + 0.5, crossing);
+    if (end == LineEnd::kRound) {
+      cross_circle(from, radius, row + 0.5, crossing);
+      cross_circle(to, radius, row + 0.5, crossing);
+    }
     for (size_t i = 0; i < corners.size(); ++i) {
       cross_edge(corners[i], corners[(i + 1) % corners.size()], row + 0.5, crossing);
     }
@@ -186,13 +196,25 @@ void Canvas::dot(double x, double y, double radius, const Yuv& color) const {
 }
 
 void Canvas::line(PixelPoint from, PixelPoint to, double radius, const Yuv& color) const {
-  scan_line(from, to, radius, width_, height_, [&](int32_t row, int32_t left, int32_t right) {
-    std::memset(at(0, left, row), color.y, static_cast<size_t>(right - left));
-  });
-  // No point is further than 0.71 from the centre of a sample.
-  scan_line({from.x / 2, from.y / 2}, {to.x / 2, to.y / 2}, std::max(radius / 2, 0.71),
-            chroma_width(), chroma_height(), [&](int32_t row, int32_t left, int32_t right) {
+  scan_line(from, to, radius, LineEnd::kRound, width_, height_,
+            [&](int32_t row, int32_t left, int32_t right) {
+              std::memset(at(0, left, row), color.y, static_cast<size_t>(right - left));
+            });
+  scan_line(halved(from), halved(to), chroma_radius(radius), LineEnd::kRound, chroma_width(),
+            chroma_height(), [&](int32_t row, int32_t left, int32_t right) {
               fill_chroma(row, left, right, color);
+            });
+}
+
+void Canvas::faint_line(PixelPoint from, PixelPoint to, double radius, const Yuv& color,
+                        uint8_t strength) const {
+  scan_line(from, to, radius, LineEnd::kStraight, width_, height_,
+            [&](int32_t row, int32_t left, int32_t right) {
+              tint_luma(row, left, right, color.y, strength);
+            });
+  scan_line(halved(from), halved(to), chroma_radius(radius), LineEnd::kStraight, chroma_width(),
+            chroma_height(), [&](int32_t row, int32_t left, int32_t right) {
+              tint_chroma(row, left, right, color, strength);
             });
 }
 

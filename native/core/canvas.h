@@ -56,6 +56,11 @@ class Canvas {
   // A straight line with round ends; at least one sample of chroma. Radius at least 1.
   void line(PixelPoint from, PixelPoint to, double radius, const Yuv& color) const;
 
+  // The same, blended, and with ends that are cut off straight, so that lines one after the
+  // other are even. `strength`: of 256.
+  void faint_line(PixelPoint from, PixelPoint to, double radius, const Yuv& color,
+                  uint8_t strength) const;
+
   // Leaves of the rectangle no more than the means of at most four by four equal parts, and
   // what lies evenly between them. `rect` is even. Chroma samples that it touches count whole.
   void blur(const PixelRect& rect) const;

@@ -83,14 +83,25 @@ void conceal(const Canvas& canvas, const OverlayConcealed& area) {
   }
 }
 
+// Of 256, of one part of a line that fades: the first half goes up to all of it.
+size_t fading_strength(size_t part, size_t parts) {
+  return std::min<size_t>(256, 512 * (part + 1) / parts);
+}
+
 void draw_line(const Canvas& canvas, const OverlayLine& line, double radius) {
   const Yuv color = canvas.color(line.color);
+  const size_t parts = line.xy.size() / 2 - 1;
   for (size_t i = 0; i + 3 < line.xy.size(); i += 2) {
     const PixelPoint from{line.xy[i], line.xy[i + 1]};
     const PixelPoint to{line.xy[i + 2], line.xy[i + 3]};
     if (std::isfinite(from.x) && std::isfinite(from.y) && std::isfinite(to.x) &&
         std::isfinite(to.y)) {
-      canvas.line(from, to, radius, color);
+      const size_t strength = line.fades ? fading_strength(i / 2, parts) : 256;
+      if (strength < 256) {
+        canvas.faint_line(from, to, radius, color, static_cast<uint8_t>(strength));
+      } else {
+        canvas.line(from, to, radius, color);
+      }
     }
   }
 }

@@ -51,6 +51,7 @@ struct OverlayConcealed {
 struct OverlayLine {
   std::vector<float> xy = {};  // x, y, x, y …: pixels of the frame; may lie outside of it.
   uint32_t color = 0;          // 0xRRGGBB.
+  bool fades = false;          // Its first half comes out of nothing, point by point.
 };
 
 // A text on a plate.

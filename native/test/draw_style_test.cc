@@ -76,6 +76,33 @@ TEST("lines cover what is within half their width, luma and chroma, in both form
   }
 }
 
+TEST("a line that fades comes out of nothing, and is even where its parts meet") {
+  LabelCache labels;
+  for (const auto format : {PixelFormat::kI420, PixelFormat::kNv12}) {
+    Picture picture(200, 40, format);
+    std::vector<float> xy;
+    for (int x = 10; x <= 170; x += 10) xy.insert(xy.end(), {static_cast<float>(x), 20});
+    draw_overlay(picture.frame,
+                 {.lines = {{.xy = xy, .color = 0xFF0000, .fades = true}}, .line_width = 4},
+                 labels);
+    int before = kGrey;
+    for (uint32_t x = 10; x < 170; ++x) {
+      const int luma = picture.at(x, 20)[0];
+      // The first part that is opaque has a round end, which reaches into the one before.
+      if (x == 78 || x == 79) continue;
+      const bool first_of_part = x % 10 == 0;
+      CHECK(std::abs(luma - kRed[0]) <= std::abs(before - kRed[0]));
+      CHECK(first_of_part || luma == before);
+      CHECK((luma == kRed[0]) == (x >= 80));
+      CHECK(picture.at(x, 18)[0] == luma && picture.at(x, 17)[0] == kGrey);
+      if (x < 78) CHECK(picture.at(x, 20)[2] != kRed[2] && picture.at(x, 20)[2] != kGrey);
+      before = luma;
+    }
+    CHECK(std::abs(picture.at(12, 20)[0] - kGrey) < std::abs(kRed[0] - kGrey) / 4);
+    CHECK(picture.padding_untouched());
+  }
+}
+
 TEST("a line goes from point to point; what is not finite or far away is left out") {
   LabelCache labels;
   Picture picture(64, 48, PixelFormat::kI420);

@@ -18,6 +18,8 @@ export interface DetectorFrame {
   region: FrameRegion | null;
   /** See `classThresholds`. */
   thresholds: Float64Array;
+  /** Lower ones, from which on boxes are for the stream's tracker; null, or left out: it wants none. */
+  weak?: Float64Array | null;
 }
 
 /** CLOCK_MONOTONIC in nanoseconds, when a stage of a batch was over. */
@@ -99,7 +101,7 @@ export class Detector {
       const geometry = geometries[index];
       if (geometry === undefined) throw new Error(`preprocessing returned ${geometries.length} frames of ${frames.length}`);
       this.#found.clear();
-      this.#decoder.decode(outputs, index, frame.thresholds, this.#found);
+      this.#decoder.decode(outputs, index, frame.weak ?? frame.thresholds, this.#found);
       const inFrame = toFrameFindings(this.#found, this.#manifest, { ...frame, geometry });
       rows.push(inFrame.rows);
       findings.push(inFrame.findings);

@@ -5,6 +5,7 @@ import type { Log } from '../../lib/log.js';
 import type { BatchTimes } from './detector.js';
 import type { FrameFindings } from './frame_findings.js';
 import type { ExecutorData, ExecutorFrame, ExecutorReply, ExecutorRequest } from './executor_protocol.js';
+import type { StreamThresholds } from './stream_thresholds.js';
 import type { InputTensorData, OutputTensorData, TensorSignature } from './tensor_inference.js';
 
 /** What an executor has found in a batch. */
@@ -124,7 +125,7 @@ export class Executor {
   }
 
   /** Thresholds that frames refer to by `number` from the next batch on. A thread that is started later gets them from `data`. */
-  setFilter(number: number, thresholds: Float64Array): void {
+  setFilter(number: number, thresholds: StreamThresholds): void {
     const request: ExecutorRequest = { type: 'filter', number, thresholds };
     this.#worker?.postMessage(request);
   }

@@ -2,6 +2,7 @@ import type { ModelManifest } from '../../models/manifest.js';
 import type { FrameRegion } from '../../native/contract.js';
 import type { BatchTimes } from './detector.js';
 import type { FrameFindings } from './frame_findings.js';
+import type { StreamThresholds } from './stream_thresholds.js';
 import type { InputTensorData, OutputTensorData, TensorSignature } from './tensor_inference.js';
 
 /** What an executor's thread is started with. */
@@ -15,8 +16,8 @@ export interface ExecutorData {
   threads: number;
   /** Most frames of a batch. */
   maxBatch: number;
-  /** Thresholds that frames refer to by index, see `classThresholds`. */
-  filters: Float64Array[];
+  /** Thresholds that frames refer to by index. */
+  filters: StreamThresholds[];
 }
 
 /** A frame of a batch. */
@@ -35,7 +36,7 @@ export type ExecutorRequest =
   /** Tensors of a client, by input. */
   | { type: 'tensors'; id: number; inputs: ReadonlyMap<string, InputTensorData> }
   /** Thresholds that frames refer to from now on. */
-  | { type: 'filter'; number: number; thresholds: Float64Array }
+  | { type: 'filter'; number: number; thresholds: StreamThresholds }
   /** Finish and end the thread. */
   | { type: 'close' };
 

@@ -37,7 +37,7 @@ async function runBatch(detector: Detector, { id, frames }: Extract<ExecutorRequ
       frames.map(({ leaseId, width, height, region, filter }) => {
         const thresholds = data.filters[filter];
         if (thresholds === undefined) throw new RangeError(`there is no filter ${filter}`);
-        return { leaseId, width, height, region, thresholds };
+        return { leaseId, width, height, region, thresholds: thresholds.reported, weak: thresholds.weak };
       }),
     );
     const tensors = findings.flatMap((one) => one.tensors.map(({ bytes }) => bytes.buffer as ArrayBuffer));

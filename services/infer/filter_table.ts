@@ -1,19 +1,19 @@
 import type { ModelManifest } from '../../models/manifest.js';
-import { classThresholds, type DetectionFilter } from './class_thresholds.js';
+import { streamThresholds, type StreamFilter, type StreamThresholds } from './stream_thresholds.js';
 
 /** Thresholds of the streams for one model, numbered, so that a frame names them by a number. */
 export class FilterTable {
   readonly #manifest: ModelManifest;
-  readonly #filters: Float64Array[];
+  readonly #filters: StreamThresholds[];
   readonly #numbers = new Map<string, number>();
 
   constructor(manifest: ModelManifest) {
     this.#manifest = manifest;
-    this.#filters = [classThresholds(manifest, '', { labels: [], minConfidence: null, thresholds: {} })];
+    this.#filters = [streamThresholds(manifest, '', { labels: [], minConfidence: null, thresholds: {}, weakConfidence: null })];
   }
 
   /** By number; 0 is the model's own thresholds. Grows in place. */
-  get filters(): Float64Array[] {
+  get filters(): StreamThresholds[] {
     return this.#filters;
   }
 
@@ -27,8 +27,8 @@ export class FilterTable {
    *
    * @returns its number and thresholds
    */
-  set(streamId: string, filter: DetectionFilter): { number: number; thresholds: Float64Array } {
-    const thresholds = classThresholds(this.#manifest, streamId, filter);
+  set(streamId: string, filter: StreamFilter): { number: number; thresholds: StreamThresholds } {
+    const thresholds = streamThresholds(this.#manifest, streamId, filter);
     const number = this.#numbers.get(streamId) ?? this.#filters.length;
     this.#numbers.set(streamId, number);
     this.#filters[number] = thresholds;

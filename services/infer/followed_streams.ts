@@ -76,6 +76,7 @@ export class FollowedStreams {
   }
 }
 
-function streamWants({ secondary }: StreamConfig, { model, labels, minConfidence, thresholds, region }: LiveSettings): StreamWants {
-  return { model, view: { labels, minConfidence, thresholds, region }, secondary: secondary.map(({ model: name }) => name) };
+function streamWants({ secondary, tracker }: StreamConfig, { model, labels, minConfidence, thresholds, region }: LiveSettings): StreamWants {
+  const weakConfidence = tracker.kind === 'none' ? null : tracker.lowConfidence;
+  return { model, view: { labels, minConfidence, thresholds, region, weakConfidence }, secondary: secondary.map(({ model: name }) => name) };
 }

@@ -1,9 +1,9 @@
 import type { Log } from '../../lib/log.js';
 import type { ModelManifest } from '../../models/manifest.js';
-import type { DetectionFilter } from './class_thresholds.js';
 import { Executor } from './executor.js';
 import { FilterTable } from './filter_table.js';
 import type { ModelFiles } from './model_files.js';
+import type { StreamFilter } from './stream_thresholds.js';
 import type { TensorSignature } from './tensor_inference.js';
 
 export interface GenerationOptions {
@@ -21,7 +21,7 @@ export interface GenerationOptions {
   /** Most frames of a batch, where the model takes as many. */
   batchSize: number;
   /** What the streams want, by stream. */
-  filters: ReadonlyMap<string, DetectionFilter>;
+  filters: ReadonlyMap<string, StreamFilter>;
   log: Log;
 }
 
@@ -75,7 +75,7 @@ export class Generation {
   }
 
   /** What a stream wants from its next frame on. @throws CONFIG_INVALID; then nothing has changed */
-  setFilter(streamId: string, filter: DetectionFilter): void {
+  setFilter(streamId: string, filter: StreamFilter): void {
     const { number, thresholds } = this.#filters.set(streamId, filter);
     for (const executor of this.executors) executor.setFilter(number, thresholds);
   }

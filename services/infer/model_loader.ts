@@ -3,7 +3,7 @@ import type { Log } from '../../lib/log.js';
 import { ensureModelFile } from '../../models/fetch.js';
 import { findManifest } from '../../models/find.js';
 import type { ModelManifest } from '../../models/manifest.js';
-import type { DetectionFilter } from './class_thresholds.js';
+import type { StreamFilter } from './stream_thresholds.js';
 import { engineThreads } from './engine_threads.js';
 import { Generation } from './generation.js';
 import { contentOf, filesOf } from './model_files.js';
@@ -32,7 +32,7 @@ export class ModelLoader {
    * @param filters what the streams want, by stream
    * @throws MODEL_…, ENGINE_…, and CONFIG_INVALID for labels that the model does not know
    */
-  async load(manifest: string, filters: ReadonlyMap<string, DetectionFilter>): Promise<Generation> {
+  async load(manifest: string, filters: ReadonlyMap<string, StreamFilter>): Promise<Generation> {
     const { models, infer, log } = this.#options;
     const files = filesOf(findManifest(manifest, models.directory));
     const content = await contentOf(files);

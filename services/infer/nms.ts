@@ -14,12 +14,23 @@ export interface NmsOptions {
  *
  * A box is judged only against better ones, so the search ends as soon as
  * `topK` have been kept.
+ *
+ * @param isMeant whether a box takes part
+ * @param before boxes that stay in any case, and count as better than all that are meant
+ * @returns `before`, then the others
  */
-export function nonMaximumSuppression(candidates: Candidates, options: NmsOptions, topK: number): number[] {
+export function nonMaximumSuppression(
+  candidates: Candidates,
+  options: NmsOptions,
+  topK: number,
+  isMeant: (index: number) => boolean = () => true,
+  before: readonly number[] = [],
+): number[] {
   const order = byScore(candidates);
-  const kept: number[] = [];
+  const kept = [...before];
   for (const index of order) {
-    if (kept.length === topK) break;
+    if (kept.length >= topK) break;
+    if (!isMeant(index)) continue;
     if (options.kind === 'none' || !isSuppressed(candidates, index, kept, options)) kept.push(index);
   }
   return kept;

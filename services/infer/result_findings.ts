@@ -21,7 +21,7 @@ export function toDetections(rows: Float32Array, labels: Labels, landmarks: Floa
   return Array.from({ length: count }, (_, index) => {
     const [x = 0, y = 0, width = 0, height = 0, confidence = 0, classId = 0] = rows.subarray(index * ROW, (index + 1) * ROW);
     const points = toPoints(landmarks.subarray(index * numbers, (index + 1) * numbers));
-    return { box: { x, y, width, height }, classId, label: labels.get(classId) ?? '', confidence, landmarks: points, attributes: [], parts: [], model: '', trackId: 0n, predicted: false, lookedBy: [] };
+    return { box: { x, y, width, height }, classId, label: labels.get(classId) ?? '', confidence, landmarks: points, attributes: [], parts: [], model: '', trackId: 0n, predicted: false, lookedBy: [], trackBox: undefined };
   });
 }
 

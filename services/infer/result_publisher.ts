@@ -55,6 +55,7 @@ export class ResultPublisher {
       model: manifest.name,
       detections,
       ...toFrameMessages(findings, labels),
+      weakDetections: toDetections(findings.weak.rows, labels, findings.weak.landmarks),
       times: { leasedNs, ...times, publishedNs: process.hrtime.bigint() },
       batchSize,
     });

@@ -2,7 +2,6 @@ import { codeOf, FramebusError, messageOf } from '../../lib/errors.js';
 import type { Log } from '../../lib/log.js';
 import type { FrameRegion } from '../../native/contract.js';
 import { ModelState, type ServedModel as ServedModelStatus } from '#proto/framebus/model/v1/served_model.js';
-import type { DetectionFilter } from './class_thresholds.js';
 import type { FrameAnswers } from './frame_answers.js';
 import type { FrameConsumer } from './frame_consumer.js';
 import type { FrameReceiver } from './frame_taker.js';
@@ -10,11 +9,12 @@ import type { Generation } from './generation.js';
 import type { LeasedFrame } from './leased_frame.js';
 import type { ModelFiles } from './model_files.js';
 import type { ModelRunner } from './model_runner.js';
+import type { StreamFilter } from './stream_thresholds.js';
 import type { InputTensorData, OutputTensorData } from './tensor_inference.js';
 import type { Work } from './work.js';
 
 /** What a stream wants of the model, from its next frame on. */
-export interface StreamView extends DetectionFilter {
+export interface StreamView extends StreamFilter {
   /** Part of the frame to look at, in fractions of its size; null: all of it. */
   region: FrameRegion | null;
 }
@@ -25,7 +25,7 @@ export interface ServedModelParts {
   answers: FrameAnswers;
   consumers: readonly FrameConsumer[];
   /** Finds, fetches, loads and warms a model. @throws MODEL_…, ENGINE_…, CONFIG_INVALID */
-  load: (manifest: string, filters: ReadonlyMap<string, DetectionFilter>) => Promise<Generation>;
+  load: (manifest: string, filters: ReadonlyMap<string, StreamFilter>) => Promise<Generation>;
   onChange: () => void;
   log: Log;
 }

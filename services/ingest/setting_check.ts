@@ -1,3 +1,4 @@
+import { plainLabel } from '../../lib/config/concealed_labels.js';
 import { closest } from '../../lib/config/closest.js';
 import { producerOf } from '../../lib/config/source_uri.js';
 import type { StreamConfig } from '../../lib/config.js';
@@ -5,6 +6,7 @@ import { FramebusError } from '../../lib/errors.js';
 import {
   fromStreamSettings,
   isLiveField,
+  keptProblems,
   LIVE_FIELDS,
   settingProblems,
   withFields,
@@ -57,7 +59,7 @@ export async function checkedSettings(
   if (asked.settings === undefined) throw wrong('settings: are missing', 'Give the new values.');
   const values = fromStreamSettings(asked.settings);
   const object = `streams.${config.id}`;
-  const problems = settingProblems(values, fields);
+  const problems = [...settingProblems(values, fields), ...(fields.includes('labels') ? keptProblems(config, values) : [])];
   if (problems.length > 0) {
     throw wrong(problems.map(({ text }) => `${object}.${text}`).join('; '), 'Correct the values; framebus.example.yaml explains every key.');
   }
@@ -70,5 +72,28 @@ export async function checkedSettings(
   if (settings.model !== null && namesLabels) {
     checkStreamLabels(await findModel(settings.model), object, settings, 'OPTION_INVALID');
   }
+  if (fields.includes('model')) await checkConcealed(config, current.model, settings.model, findModel);
   return { fields, settings };
+}
+
+/** Another model must find what the one before finds of that which is to be concealed. */
+async function checkConcealed(
+  { id, osd, secondary }: StreamConfig,
+  before: string | null,
+  after: string | null,
+  findModel: (name: string) => Promise<ModelManifest>,
+): Promise<void> {
+  const concealed = osd.conceal.labels;
+  // Without a look a picture is concealed as a whole; what secondary models find, they find behind any model.
+  if (concealed.length === 0 || before === null || after === null || before === after || secondary.length > 0) return;
+  const labelsOf = async (name: string): Promise<Set<string>> => new Set([...(await findModel(name)).labels.values()].map(plainLabel));
+  const has = await labelsOf(after);
+  // A manifest that is there no longer must not hold the stream to it.
+  const had = await labelsOf(before).catch(() => new Set<string>());
+  const lost = concealed.filter((label) => had.has(plainLabel(label)) && !has.has(plainLabel(label)));
+  if (lost.length === 0) return;
+  throw wrong(
+    `streams.${id}.model: ${after} does not know ${lost.join(', ')}, which osd.conceal.labels names: what is not reported cannot be concealed`,
+    'Use a model that does, or "none": then all of the picture is concealed.',
+  );
 }

@@ -1,4 +1,5 @@
 import type { ConcealConfig } from '../../lib/config.js';
+import { plainLabel } from '../../lib/config/concealed_labels.js';
 import type { OverlayConcealed } from '../../native/contract.js';
 import type { BoundingBox, Detection } from '#proto/framebus/detection/v1/detection.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
@@ -22,6 +23,8 @@ interface Hidden {
   /** Whether all of it is. */
   whole: boolean;
   box: BoundingBox;
+  /** Where its track has it. */
+  trackBox: BoundingBox;
   /** By the model that looks for parts: what it has found when it looked last. */
   parts: Map<string, Inside[]>;
   seenNs: bigint;
@@ -46,7 +49,7 @@ export class Concealment {
   #size = '';
 
   constructor({ labels, with: way }: ConcealConfig) {
-    this.#labels = new Set(labels.map(plain));
+    this.#labels = new Set(labels.map(plainLabel));
     this.#with = way;
   }
 
@@ -77,17 +80,18 @@ export class Concealment {
   }
 
   #meant(label: string): boolean {
-    return this.#labels.has(plain(label));
+    return this.#labels.has(plainLabel(label));
   }
 
   #boxes({ label, box, parts }: Detection): BoundingBox[] {
     return [...(this.#meant(label) ? [box ?? EVERYTHING] : []), ...parts.flatMap((part) => this.#boxes(part))];
   }
 
-  #track({ trackId, label, box = EVERYTHING, parts, lookedBy }: Detection, atNs: bigint): void {
-    const hidden = this.#tracked.get(trackId) ?? { whole: false, box, parts: new Map<string, Inside[]>(), seenNs: atNs };
+  #track({ trackId, label, box = EVERYTHING, trackBox = box, parts, lookedBy }: Detection, atNs: bigint): void {
+    const hidden = this.#tracked.get(trackId) ?? { whole: false, box, trackBox, parts: new Map<string, Inside[]>(), seenNs: atNs };
     hidden.whole ||= this.#meant(label);
     hidden.box = box;
+    hidden.trackBox = trackBox;
     hidden.seenNs = atNs;
     for (const model of new Set([...lookedBy, ...parts.map((part) => part.model)])) {
       const found = parts.filter((part) => part.model === model).flatMap((part) => this.#boxes(part));
@@ -97,15 +101,14 @@ export class Concealment {
   }
 
   #trackedBoxes(atNs: bigint): BoundingBox[] {
-    return [...this.#tracked.values()].flatMap(({ whole, box, parts, seenNs }) => {
+    return [...this.#tracked.values()].flatMap(({ whole, box, trackBox, parts, seenNs }) => {
       if (atNs - seenNs > MISSED_NS) return [];
-      return [...(whole ? [box] : []), ...[...parts.values()].flat().map((part) => outOf(part, box))];
+      return [...(whole ? [box, ...(isSame(box, trackBox) ? [] : [trackBox])] : []), ...[...parts.values()].flat().map((part) => outOf(part, box))];
     });
   }
 }
 
-/** Labels mean the same in capitals, and with spaces around them. */
-const plain = (label: string): string => label.trim().toLowerCase();
+const isSame = (a: BoundingBox, b: BoundingBox): boolean => a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;
 
 function grown({ x, y, width, height }: BoundingBox): BoundingBox {
   const [across, down] = [width * MARGIN, height * MARGIN];

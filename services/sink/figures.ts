@@ -16,7 +16,7 @@ export function figuresOf(shapes: readonly ShapeConfig[], width: number, height:
   const figures = shapes.map(({ kind, points, color, label }) => {
     const corners = points.map(([x, y]) => ({ x: x * width, y: y * height }));
     const paths = pathsOf(kind, corners, Math.min(width, height));
-    const lines = paths.map((path) => ({ xy: Float32Array.from(path.flatMap(({ x, y }) => [x, y])), color }));
+    const lines = paths.map((path) => ({ xy: Float32Array.from(path.flatMap(({ x, y }) => [x, y])), color, fades: false }));
     const { x, y } = paths[0]?.[0] ?? { x: 0, y: 0 };
     return { lines, texts: label === '' ? [] : [{ x, y, text: label, color }] };
   });

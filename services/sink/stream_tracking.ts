@@ -5,8 +5,8 @@ import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.j
 import type { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import type { TrackHint, TrackHints } from '#proto/framebus/track/v1/track_hints.js';
-import { createTracker } from './tracking/create_tracker.js';
-import type { TrackedBox, Tracker } from './tracking/tracker.js';
+import { createTracker, type TrackerOptions } from './tracking/create_tracker.js';
+import type { TrackedBox, Tracker, TrackerDetection } from './tracking/tracker.js';
 
 /** A frame's detections with their tracks. */
 export interface TrackedFrame {
@@ -39,15 +39,15 @@ export class StreamTracking {
    * @param tell gets what workers should know, after each frame that was looked at; null: nobody asks
    */
   constructor(
-    { kind, highConfidence, lowConfidence, lostMs, confirmHits }: TrackerConfig & { kind: 'byte' | 'oc_sort' },
+    config: TrackerConfig & { kind: 'byte' | 'oc_sort' },
     epoch: number,
     tell: ((hints: Unversioned<TrackHints>) => void) | null,
   ) {
-    this.#tracker = createTracker(epoch, { kind, highConfidence, lowConfidence, lostMs, confirmHits });
+    this.#tracker = createTracker(epoch, trackerOptions(config));
     this.#tell = tell;
   }
 
-  next({ status, detections }: Pick<ResultMessage, 'status' | 'detections'>, frame: FrameDescriptor): TrackedFrame {
+  next({ status, detections, weakDetections }: Pick<ResultMessage, 'status' | 'detections' | 'weakDetections'>, frame: FrameDescriptor): TrackedFrame {
     const size = `${frame.format?.width ?? 0}×${frame.format?.height ?? 0}`;
     // Boxes are in pixels of the frame: of another size they mean nothing.
     const reset = this.#size !== size && this.#size !== '' ? this.#tracker.reset() : [];
@@ -57,32 +57,38 @@ export class StreamTracking {
       const expected = this.#tracker.predict(timeNs).filter(({ unseenMs }) => unseenMs <= EXPECTED_MS);
       return { detections: expected.flatMap((track) => this.#expected(track, frame)), endedTrackIds: this.#end(reset) };
     }
-    const boxes = detections.map(({ box, confidence, classId }) => ({ ...(box ?? NO_BOX), confidence, classId }));
+    const boxes = [...detections.map((one) => trackable(one, false)), ...weakDetections.map((one) => trackable(one, true))];
     const { trackIds, tracks, ended } = this.#tracker.update({ detections: boxes, timeNs });
-    const tracked = detections.map((detection, index) => this.#seen(detection, trackIds[index] ?? null, frame.seq));
+    const trackOf = new Map(tracks.map((track) => [track.trackId, track]));
+    const tracked = [...detections, ...weakDetections].flatMap((detection, index) => {
+      const trackId = trackIds[index] ?? null;
+      // Weak ones are no news by themselves.
+      if (trackId === null) return index < detections.length ? [detection] : [];
+      return [this.#seen(detection, trackId, boxIn(frame, trackOf.get(trackId)), frame.seq)];
+    });
     const { streamId, epoch, seq } = frame;
     this.#tell?.({ streamId, epoch, seq, tracks: tracks.map((track) => this.#hint(track)) });
     return { detections: tracked, endedTrackIds: this.#end([...reset, ...ended]) };
   }
 
-  #seen(detection: Detection, trackId: bigint | null, seq: bigint): Detection {
-    if (trackId === null) return detection;
+  #seen(detection: Detection, trackId: bigint, trackBox: BoundingBox | undefined, seq: bigint): Detection {
     const object: TrackedObject = this.#objects.get(trackId) ?? { label: detection.label, attributes: new Map(), looked: new Map() };
     this.#objects.set(trackId, object);
     for (const model of detection.lookedBy) {
       object.attributes.set(model, detection.attributes.filter((attribute) => attribute.model === model));
       object.looked.set(model, seq);
     }
-    return { ...detection, trackId, attributes: [...object.attributes.values()].flat() };
+    return { ...detection, trackId, trackBox, attributes: [...object.attributes.values()].flat() };
   }
 
-  #expected({ trackId, classId, confidence, ...box }: TrackedBox, frame: FrameDescriptor): Detection[] {
-    const clipped = clip(box, frame.format?.width ?? 0, frame.format?.height ?? 0);
-    if (clipped === null) return [];
+  #expected(track: TrackedBox, frame: FrameDescriptor): Detection[] {
+    const { trackId, classId, confidence } = track;
+    const box = boxIn(frame, track);
+    if (box === undefined) return [];
     const object = this.#objects.get(trackId);
     const attributes: DetectionAttribute[] = object === undefined ? [] : [...object.attributes.values()].flat();
     const rest = { landmarks: [], parts: [], model: '', lookedBy: [] };
-    return [{ box: clipped, classId, label: object?.label ?? '', confidence, attributes, trackId, predicted: true, ...rest }];
+    return [{ box, trackBox: box, classId, label: object?.label ?? '', confidence, attributes, trackId, predicted: true, ...rest }];
   }
 
   #hint({ trackId, classId, x, y, width, height }: TrackedBox): TrackHint {
@@ -96,11 +102,31 @@ export class StreamTracking {
   }
 }
 
+/** Where the configuration says nothing, the tracker knows best. */
+function trackerOptions(config: TrackerConfig & { kind: 'byte' | 'oc_sort' }): TrackerOptions {
+  const { kind, highConfidence, lowConfidence, lostMs, confirmHits, newConfidence, minOverlap, inertia } = config;
+  const common = {
+    ...{ highConfidence, lowConfidence, lostMs, confirmHits },
+    ...(newConfidence === null ? {} : { newConfidence }),
+    ...(minOverlap === null ? {} : { minOverlap }),
+  };
+  return kind === 'byte' ? { kind, ...common } : { kind, ...common, inertia };
+}
+
 const NO_BOX: BoundingBox = { x: 0, y: 0, width: 0, height: 0 };
 
-/** Within the frame; null when nothing is left. */
-function clip({ x, y, width, height }: BoundingBox, frameWidth: number, frameHeight: number): BoundingBox | null {
+const trackable = ({ box, confidence, classId }: Detection, keepsOnly: boolean): TrackerDetection => ({
+  ...(box ?? NO_BOX),
+  confidence,
+  classId,
+  keepsOnly,
+});
+
+/** Within the frame; undefined when nothing is left. */
+function boxIn({ format }: FrameDescriptor, box: BoundingBox | undefined): BoundingBox | undefined {
+  if (box === undefined) return undefined;
+  const { x, y, width, height } = box;
   const [left, top] = [Math.max(0, x), Math.max(0, y)];
-  const [right, bottom] = [Math.min(frameWidth, x + width), Math.min(frameHeight, y + height)];
-  return right > left && bottom > top ? { x: left, y: top, width: right - left, height: bottom - top } : null;
+  const [right, bottom] = [Math.min(format?.width ?? 0, x + width), Math.min(format?.height ?? 0, y + height)];
+  return right > left && bottom > top ? { x: left, y: top, width: right - left, height: bottom - top } : undefined;
 }

@@ -70,7 +70,10 @@ function sinkHold({ slots, mode }: StreamConfig, inFlight: number): number {
 }
 
 /** Of streams that a program publishes under a name that nobody has configured. */
-const DEFAULT_TRACKER: TrackerConfig = { kind: 'byte', highConfidence: 0.6, lowConfidence: 0.1, lostMs: 2_000, confirmHits: 3 };
+const DEFAULT_TRACKER: TrackerConfig = {
+  ...{ kind: 'byte', highConfidence: 0.6, lowConfidence: 0.1, lostMs: 2_000, confirmHits: 3 },
+  ...{ newConfidence: null, minOverlap: null, inertia: 0.2 },
+};
 
 /** The streams of the sink, each made when its first result comes. */
 export class Streams {

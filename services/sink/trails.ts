@@ -17,7 +17,7 @@ interface Trail {
   points: TrailPoint[];
 }
 
-/** The paths that tracked objects of a stream have taken, along the ground: the middle of their boxes' lower edge. */
+/** The paths that tracked objects of a stream have taken, along the ground: the middle of their boxes' lower edge. What is long ago is faint. */
 export class Trails {
   readonly #lengthNs: bigint;
   readonly #style: Pick<ObjectStyle, 'color'>;
@@ -59,6 +59,6 @@ export class Trails {
     trail.points = trail.points.filter(({ timeNs }) => timeNs >= since);
     if (trail.points.length === 0) this.#trails.delete(trackId);
     if (trail.points.length < 2) return [];
-    return [{ xy: Float32Array.from(trail.points.flatMap(({ x, y }) => [x, y])), color: trail.color }];
+    return [{ xy: Float32Array.from(trail.points.flatMap(({ x, y }) => [x, y])), color: trail.color, fades: true }];
   }
 }

@@ -18,6 +18,9 @@ export type Frames<T> = readonly (readonly T[])[];
 export interface MotSequence {
   /** Pictures a second. */
   frameRate: number;
+  /** Size of the pictures in pixels. */
+  width: number;
+  height: number;
   /** Boxes that count; those that are to be ignored are not in it. */
   truth: Frames<IdentifiedBox>;
 }
@@ -25,12 +28,12 @@ export interface MotSequence {
 /** Reads seqinfo.ini and gt/gt.txt of a MOTChallenge 2015 sequence. */
 export function readMotSequence(folder: string): MotSequence {
   const info = readFileSync(path.join(folder, 'seqinfo.ini'), 'utf8');
-  const length = Number(/^seqLength=(\d+)/m.exec(info)?.[1]);
-  const frameRate = Number(/^frameRate=(\d+)/m.exec(info)?.[1]);
+  const numberOf = (key: string): number => Number(new RegExp(`^${key}=(\\d+)`, 'm').exec(info)?.[1]);
+  const length = numberOf('seqLength');
   const truth = readRows(path.join(folder, 'gt', 'gt.txt'), length, ([id = 0, x = 0, y = 0, width = 0, height = 0, counts = 0]) =>
     counts === 0 ? null : { id, x, y, width, height },
   );
-  return { frameRate, truth };
+  return { frameRate: numberOf('frameRate'), width: numberOf('imWidth'), height: numberOf('imHeight'), truth };
 }
 
 /** Reads detections, `frame,-1,x,y,width,height,confidence,…`. */

@@ -65,8 +65,8 @@ function paint(planes: readonly Plane[], seq: number, noise: boolean): void {
 export function detectionsOf(seq: bigint): Detection[] {
   const x = Number(seq % 100n);
   return [
-    { box: { x, y: 30, width: 40, height: 80 }, classId: 0, label: 'person', confidence: 0.87, landmarks: [], attributes: [], parts: [], model: '', trackId: 0n, predicted: false, lookedBy: [] },
-    { box: { x: 150, y: 90, width: 60, height: 30 }, classId: 2, label: 'car', confidence: 0.4, landmarks: [], attributes: [], parts: [], model: '', trackId: 0n, predicted: false, lookedBy: [] },
+    { box: { x, y: 30, width: 40, height: 80 }, classId: 0, label: 'person', confidence: 0.87, landmarks: [], attributes: [], parts: [], model: '', trackId: 0n, predicted: false, lookedBy: [], trackBox: undefined },
+    { box: { x: 150, y: 90, width: 60, height: 30 }, classId: 2, label: 'car', confidence: 0.4, landmarks: [], attributes: [], parts: [], model: '', trackId: 0n, predicted: false, lookedBy: [], trackBox: undefined },
   ];
 }
 

@@ -69,6 +69,14 @@ describe('infer', () => {
       }
     }
     expect(inferred().flatMap(({ detections }) => detections).length).toBeGreaterThan(30);
+    // For the tracker, which takes what is above 0.1.
+    const weak = inferred().flatMap(({ weakDetections }) => weakDetections);
+    expect(weak.length).toBeGreaterThan(0);
+    for (const { label, confidence } of weak) {
+      expect(label).toBe('person');
+      expect(confidence).toBeGreaterThan(0.1);
+      expect(confidence).toBeLessThanOrEqual(0.3);
+    }
     const status = await eventually('status of infer', () => pipeline.stream('infer', 'gate'));
     expect(status).toMatchObject({ width: 768, height: 576 });
     expect(status.framesInferred).toBeGreaterThan(0n);

@@ -234,13 +234,14 @@ describe('settings of streams', () => {
 });
 
 test('wrong input changes nothing, and says object, cause and remedy', async () => {
-  const { client } = await Rig.start({ streams: { gate: GATE, own: { source: 'bus://program' } } });
+  const hidden = { ...GATE, osd: { conceal: { labels: ['person', 'car'] } } };
+  const { client } = await Rig.start({ streams: { gate: GATE, own: { source: 'bus://program' }, hidden } });
   const before = await client.list();
   type Case = [call: () => Promise<unknown>, code: grpc, framebus: string, ...details: string[]];
   const update = (settings: Parameters<StreamClient['update']>[1], fields?: string[], stream = 'gate') => (): Promise<unknown> =>
     client.update(stream, settings, fields);
   const cases: Case[] = [
-    [update({ interval: 1 }, undefined, 'nowhere'), grpc.NOT_FOUND, 'STREAM_NOT_FOUND', 'stream "nowhere": not found; known are gate, own'],
+    [update({ interval: 1 }, undefined, 'nowhere'), grpc.NOT_FOUND, 'STREAM_NOT_FOUND', 'stream "nowhere": not found; known are gate, own, hidden'],
     [() => client.reset('nowhere'), grpc.NOT_FOUND, 'STREAM_NOT_FOUND', 'known are gate, own'],
     [update({ interval: 1 }, []), grpc.INVALID_ARGUMENT, 'OPTION_INVALID', 'update_mask: names no setting', 'model, interval, labels'],
     [update({ interval: 1 }, ['intervall']), grpc.INVALID_ARGUMENT, 'OPTION_INVALID', 'update_mask: "intervall" is no setting', '(did you mean "interval"?)'],
@@ -249,6 +250,8 @@ test('wrong input changes nothing, and says object, cause and remedy', async () 
     [update({ minConfidence: 1.5 }), grpc.INVALID_ARGUMENT, 'OPTION_INVALID', 'streams.gate.min_confidence: must be from 0 to 1, is 1.5'],
     [update({ thresholds: { person: -1 } }), grpc.INVALID_ARGUMENT, 'OPTION_INVALID', 'streams.gate.thresholds.person: must be from 0 to 1, is -1'],
     [update({ labels: ['persn', 'car'] }), grpc.INVALID_ARGUMENT, 'OPTION_INVALID', `streams.gate.labels: "persn": model ${SSD} has no such label`, 'Use some of: person, '],
+    [update({ labels: ['car'] }, undefined, 'hidden'), grpc.INVALID_ARGUMENT, 'OPTION_INVALID', 'streams.hidden.labels: must keep person, which osd.conceal.labels names'],
+    [update({ model: 'lightweight-person-detector' }, undefined, 'hidden'), grpc.INVALID_ARGUMENT, 'OPTION_INVALID', 'streams.hidden.model: lightweight-person-detector does not know car'],
     [update({ thresholds: { cat: 0.1, dgo: 0.2 } }), grpc.INVALID_ARGUMENT, 'OPTION_INVALID', `streams.gate.thresholds: "dgo": model ${SSD}`],
     [update({ region: { x: 0.5, y: 0, width: 0.6, height: 1 } }), grpc.INVALID_ARGUMENT, 'OPTION_INVALID', 'streams.gate.region: must lie within the frame'],
     [update({ region: { x: 0.5, y: 0, width: 0, height: 1 } }), grpc.INVALID_ARGUMENT, 'OPTION_INVALID', 'streams.gate.region: must lie within the frame'],

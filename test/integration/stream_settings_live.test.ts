@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { LiveSettings } from '../../lib/stream_settings.js';
-import type { BoundingBox } from '#proto/framebus/detection/v1/detection.js';
+import { decodeRecord } from '../../lib/messages.js';
+import * as subjects from '../../lib/subjects.js';
+import type { BoundingBox, Detection } from '#proto/framebus/detection/v1/detection.js';
 import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
 import type { ResultMessage } from '#proto/framebus/result/v1/result.js';
 import { SAMPLE_CLIP } from '../helpers/data.js';
 import { eventually } from '../helpers/eventually.js';
 import { collectResults, desiredState, inferredOf, PATIENCE, servedBy, storeSettings, untilServed, writeBoxModel } from '../helpers/live_models.js';
+import { natsClient } from '../helpers/nats.js';
 import { Pipeline } from '../helpers/pipeline.js';
 import { FIXED_BOXES, fixedBoxes, writeSmallModel } from '../helpers/small_model.js';
 import { tempFolder } from '../helpers/temp.js';
@@ -58,6 +61,30 @@ const sees =
 const rounded = (box: BoundingBox | undefined): number[] => [box?.x, box?.y, box?.width, box?.height].map((value) => Math.round(value ?? NaN));
 
 describe('settings of a stream that were changed while it runs', () => {
+  it('leave to the tracker what is less sure than they ask for: a known object stays, others are in no record', async () => {
+    const { pipeline, change, until } = await create({ gate: { ...LIVE, model: 'scene' } }, (folder) => writeScene(folder, 'scene'));
+    let latest: Detection[] = [];
+    const client = await natsClient(pipeline.nats.url, 'records');
+    client.subscribe(subjects.detections('gate'), {
+      callback: (_error, message) => {
+        const { status, detections } = decodeRecord(message.data);
+        if (status === InferenceStatus.INFERENCE_STATUS_INFERRED) latest = detections;
+      },
+    });
+    const tracked = await eventually(() => `a tracked person\n${pipeline.output()}`, () => latest.find(({ trackId }) => trackId !== 0n), PATIENCE);
+    expect(tracked.label).toBe('person');
+    expect(latest.map(({ label }) => label).toSorted()).toEqual(['car', 'person']);
+    await change('gate', { minConfidence: 0.9 });
+    const { weakDetections } = await until('gate', sees());
+    expect(weakDetections.map(({ label }) => label).toSorted()).toEqual(['car', 'person']);
+    await eventually('the person alone', () => latest.length === 1 && latest[0]?.trackId === tracked.trackId, PATIENCE);
+    expect(latest[0]?.confidence).toBeCloseTo(0.8);
+    // A label that is not wanted is not for the tracker either.
+    await change('gate', { labels: ['car'], minConfidence: 0.9 });
+    await until('gate', (result) => result.weakDetections.length === 1 && result.weakDetections[0]?.label === 'car');
+    await eventually('nothing in the records', () => latest.length === 0, PATIENCE);
+  });
+
   it('hold in the worker: labels, thresholds, region; the other stream is left alone; a new worker finds them', async () => {
     const { pipeline, results, change, until } = await create({ gate: { ...LIVE, model: 'scene' }, door: { ...LIVE, model: 'scene' } }, (folder) => writeScene(folder, 'scene'));
     await until('gate', sees('car', 'person'));

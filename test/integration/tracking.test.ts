@@ -1,7 +1,11 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { StreamTracking } from '../../services/sink/stream_tracking.js';
 import { createTracker, type TrackerOptions } from '../../services/sink/tracking/create_tracker.js';
 import type { TrackedBox } from '../../services/sink/tracking/tracker.js';
+import { Detection } from '#proto/framebus/detection/v1/detection.js';
+import { InferenceStatus } from '#proto/framebus/detection/v1/inference_status.js';
+import { FrameDescriptor } from '#proto/framebus/frame/v1/frame.js';
 import { hasTestData, TEST_DATA } from '../helpers/data.js';
 import { motScore, type MotScore } from '../helpers/mot_score.js';
 import {
@@ -52,7 +56,28 @@ function track({ sequence, detections }: Trial, options: TrackerOptions, every =
   });
 }
 
+/** What somebody reads in the records of a stream that reports detections from a confidence on, and shows its tracker the weak ones or not. */
+function readRecords({ sequence, detections }: Trial, kind: 'byte' | 'oc_sort', minConfidence: number, seesWeak = true): Detection[][] {
+  const tracking = new StreamTracking({ kind, ...DEFAULTS }, 1, null);
+  const { width, height, frameRate } = sequence;
+  return detections.map((boxes, frame) => {
+    const all = boxes.map(({ confidence, ...box }) => Detection.fromPartial({ box, confidence, label: 'person' }));
+    const weakDetections = seesWeak ? all.filter(({ confidence }) => confidence < minConfidence) : [];
+    const result = { status: InferenceStatus.INFERENCE_STATUS_INFERRED, detections: all.filter(({ confidence }) => confidence >= minConfidence), weakDetections };
+    const captureTime = { unixNs: BigInt(Math.round((frame * 1e9) / frameRate)) };
+    return tracking.next(result, FrameDescriptor.fromPartial({ format: { width, height }, captureTime })).detections;
+  });
+}
+
+const boxesOf = (records: readonly Detection[][], name: 'box' | 'trackBox'): IdentifiedBox[][] =>
+  records.map((detections) =>
+    detections.flatMap(({ trackId, [name]: box }) => (trackId === 0n || box === undefined ? [] : [{ id: Number(trackId), ...box }])),
+  );
+
 const toIdentified = ({ trackId, x, y, width, height }: TrackedBox): IdentifiedBox => ({ id: Number(trackId), x, y, width, height });
+
+/** As framebus.example.yaml has them. */
+const DEFAULTS = { highConfidence: 0.6, lowConfidence: 0.1, newConfidence: null, minOverlap: null, inertia: 0.2, lostMs: 2_000, confirmHits: 3 };
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
@@ -90,6 +115,35 @@ describe.skipIf(!hasTestData(FOLDER))('tracking (needs the shared test data: tra
       }
       expect(lead(trials, scores, 'MOTA')).toBeGreaterThan(0);
       expect(lead(trials, scores, 'IDF1')).toBeGreaterThanOrEqual(8);
+    });
+
+    it.each([
+      ['the public detections', publicTrials, 0],
+      ['YOLOX-nano’s detections', yoloxTrials, YOLOX_CONFIDENCE],
+    ] as const)('is as good for who reads track_box in records, on %s', (_, trialsOf, minConfidence) => {
+      const trials = trialsOf();
+      const records = trials.map((trial) => readRecords(trial, kind, minConfidence));
+      const scoresOf = (name: 'box' | 'trackBox'): MotScore[] => trials.map(({ sequence }, index) => motScore(sequence.truth, boxesOf(records[index]!, name)));
+      const [scores, plain] = [scoresOf('trackBox'), scoresOf('box')];
+      for (const [index, { name }] of trials.entries()) {
+        for (const [field, score] of [['track_box', scores[index]!], ['box', plain[index]!]] as const) {
+          console.log(`${kind} ${name}, ${field} of records: MOTA ${score.MOTA.toFixed(1)} IDF1 ${score.IDF1.toFixed(1)} HOTA ${score.HOTA.toFixed(1)}`);
+        }
+      }
+      expect(lead(trials, scores, 'MOTA')).toBeGreaterThan(0);
+      expect(lead(trials, scores, 'IDF1')).toBeGreaterThanOrEqual(8);
+    });
+
+    it('finds more of who is known already where infer reports weak detections, too', () => {
+      const trials = yoloxTrials();
+      const scoresOf = (seesWeak: boolean): MotScore[] =>
+        trials.map((trial) => motScore(trial.sequence.truth, boxesOf(readRecords(trial, kind, DEFAULTS.highConfidence, seesWeak), 'trackBox')));
+      const [seen, unseen] = [scoresOf(true), scoresOf(false)];
+      for (const name of ['MOTA', 'IDF1', 'HOTA'] as const) {
+        const [withWeak, without] = [seen, unseen].map((scores) => mean(scores.map((score) => score[name])));
+        console.log(`${kind}, detections from ${DEFAULTS.highConfidence}: ${name} ${withWeak!.toFixed(1)}, without weak ones ${without!.toFixed(1)}`);
+        if (name === 'MOTA') expect(withWeak! - without!).toBeGreaterThan(0.2);
+      }
     });
 
     it('fills in every second frame so that it counts', () => {

@@ -88,10 +88,10 @@ export abstract class CascadeTracker implements Tracker {
   /** Indices of the detections of both strengths; those without an area are neither. */
   #split(detections: readonly TrackerDetection[]): { strong: number[]; weak: number[] } {
     const [strong, weak]: [number[], number[]] = [[], []];
-    for (const [index, { x, y, width, height, confidence }] of detections.entries()) {
+    for (const [index, { x, y, width, height, confidence, keepsOnly }] of detections.entries()) {
       const isBox = width > 0 && height > 0 && Number.isFinite(x + y + width + height);
       if (!isBox) continue;
-      if (confidence >= this.#options.highConfidence) strong.push(index);
+      if (confidence >= this.#options.highConfidence && keepsOnly !== true) strong.push(index);
       else if (confidence >= this.#options.lowConfidence) weak.push(index);
     }
     return { strong, weak };

@@ -6,6 +6,8 @@ export interface TrackerDetection extends Box {
   confidence: number;
   /** Only detections of one class belong to one track. */
   classId: number;
+  /** It may keep an active track, and nothing else, however confident it is: people did not ask for it. */
+  keepsOnly?: boolean;
 }
 
 /** What was found in a frame that a model has looked at. */

@@ -25,6 +25,17 @@ describe('Detector', () => {
     expect([...(rows[0] ?? [])]).toEqual([10, 20, 20, 20, 0.75, 0]);
   });
 
+  it('keeps boxes for the tracker apart, where it wants some', async () => {
+    const data = Float32Array.of(1, 2, 3, 4, 0.75, 0, 11, 2, 13, 4, 0.25, 0, 21, 2, 23, 4, 0.05, 0);
+    const manifest = decoderManifest({ decoder: { kind: 'yolo-e2e', output: 'o' }, labels: { 0: 'cat' } });
+    const detector = await Detector.create(manifest, engineOf({ o: { type: 'float32', dims: [1, 3, 6], data } }), () => [geometry, geometry]);
+    const { rows, findings } = await detector.detect([{ ...frameOf(0.5), weak: Float64Array.of(0.1) }]);
+    expect([...(rows[0] ?? [])]).toEqual([10, 20, 20, 20, 0.75, 0]);
+    expect([...(findings[0]?.weak.rows ?? [])]).toEqual([110, 20, 20, 20, 0.25, 0]);
+    const without = await detector.detect([frameOf(0.5)]);
+    expect([without.rows[0]?.length, without.findings[0]?.weak.rows.length]).toEqual([6, 0]);
+  });
+
   it('hands float16 on as it is', async () => {
     const manifest = decoderManifest({ task: 'raw', decoder: { kind: 'raw' } });
     const engine = engineOf({ o: { type: 'float16', dims: [1, 2], data: Uint16Array.of(0x3c00, 0x4000) } });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Findings } from '../../../services/infer/findings.js';
+import { ROW } from '../../../services/infer/frame_boxes.js';
 import { toFrameFindings } from '../../../services/infer/frame_findings.js';
 import { decoderManifest } from '../../helpers/decoding.js';
 
@@ -23,6 +24,38 @@ describe('toFrameFindings', () => {
     const { rows, findings } = toFrameFindings(found, manifest, { ...frame, thresholds: Float64Array.of(0.1) });
     expect([...rows].map((value) => Math.round(value * 100) / 100)).toEqual([100, 40, 20, 20, 0.9, 0, 0, 20, 20, 20, 0.5, 0]);
     expect([...findings.landmarks]).toEqual([102, 44, 160, 46, 2, 24, 60, 26]);
+  });
+
+  describe('with boxes below the thresholds', () => {
+    const manifest = decoderManifest({ decoder: { kind: 'yunet' }, labels: { 0: 'face', 1: 'hat' }, more: { nms: { kind: 'agnostic', iou: 0.5 }, top_k: 4 } });
+    type Found = [x: number, score: number, classIndex: number];
+    const find = (...boxes: Found[]) => {
+      const found = new Findings();
+      for (const [x, score, classIndex] of boxes) {
+        found.boxes.push(x, 20, x + 10, 30, score, classIndex);
+        found.boxes.setLandmarks([x, 20]);
+      }
+      const { rows, findings } = toFrameFindings(found, manifest, { ...frame, thresholds: Float64Array.of(0.5, 0.2) });
+      const read = (numbers: Float32Array): Found[] =>
+        Array.from({ length: numbers.length / ROW }, (_, row) => [numbers[row * ROW]! / 2, Math.round(numbers[row * ROW + 4]! * 100) / 100, numbers[row * ROW + 5]!]);
+      return { reported: read(rows), weak: read(findings.weak.rows), landmarks: findings.weak.landmarks };
+    };
+
+    it('keeps them apart, without those that lie where something was reported or is better', () => {
+      const { reported, weak, landmarks } = find([0, 0.9, 0], [30, 0.4, 0], [1, 0.45, 0], [31, 0.3, 0], [60, 0.3, 1], [80, 0.1, 1]);
+      expect(reported).toEqual([[0, 0.9, 0], [60, 0.3, 1]]);
+      expect(weak).toEqual([[30, 0.4, 0], [80, 0.1, 1]]);
+      expect([...landmarks]).toEqual([60, 20, 160, 20]);
+    });
+
+    it('reports the same as without them', () => {
+      // A weak face is more certain than the hat that is reported there, and all have no room.
+      const hats: Found[] = [[0, 0.3, 1], [20, 0.25, 1], [40, 0.22, 1]];
+      const { reported, weak } = find([0, 0.4, 0], ...hats, [60, 0.45, 0], [80, 0.44, 0]);
+      expect(reported).toEqual(find(...hats).reported);
+      expect(reported).toEqual(hats);
+      expect(weak).toEqual([[60, 0.45, 0]]);
+    });
   });
 
   it('sorts classes, best first, and leaves out those that do not pass', () => {

@@ -67,7 +67,7 @@ function create() {
 
 const wants = (model: string | null, labels: string[] = [], region: FrameRegion | null = null): StreamWants => ({
   model,
-  view: { labels, minConfidence: null, thresholds: {}, region },
+  view: { labels, minConfidence: null, thresholds: {}, weakConfidence: null, region },
   secondary: [],
 });
 

@@ -18,14 +18,13 @@ const times = { startedNs: 1n, preprocessedNs: 2n, inferredNs: 3n, decodedNs: 4n
 const NO_MORE = { attributes: [], parts: [], model: '', trackId: 0n, predicted: false, lookedBy: [] };
 
 /** What reaches sink of a frame. */
-function published(rows: number[], findings: Partial<FrameFindings>, mostBytes = 1 << 20): ResultMessage {
+function published(rows: number[], findings: Partial<FrameFindings>, mostBytes = 1 << 20, counters = new Counters('infer', new Registry())): ResultMessage {
   const sent: ResultMessage[] = [];
   const nats = {
     info: { max_payload: mostBytes } as never,
     publish: (_subject: string, data?: Uint8Array | string) => void sent.push(decodeResult(data as Uint8Array)),
     flush: () => Promise.resolve(),
   };
-  const counters = new Counters('infer', new Registry());
   const publisher = new ResultPublisher(nats, 'm', (stream) => counters.stream(stream));
   publisher.inferred({ frame, manifest, refinement: null, rows: Float32Array.from(rows), findings: { ...noFindings(), ...findings }, leasedNs: 1n, times, batchSize: 2 });
   expect(sent).toHaveLength(1);
@@ -42,6 +41,15 @@ describe('ResultPublisher', () => {
       { box: { x: 1, y: 2, width: 3, height: 4 }, classId: 0, label: 'face', confidence: 0.5, landmarks: [{ x: 1, y: 2 }, { x: 3, y: 4 }], ...NO_MORE },
       { box: { x: 5, y: 6, width: 7, height: 8 }, classId: 3, label: 'hat', confidence: 0.25, landmarks: [], ...NO_MORE },
     ]);
+  });
+
+  it('sends what is for the tracker alone apart, and does not count it', () => {
+    const counters = new Counters('infer', new Registry());
+    const weak = { rows: Float32Array.of(5, 6, 7, 8, 0.25, 3), landmarks: Float32Array.of(1, 2) };
+    const result = published([1, 2, 3, 4, 0.5, 0], { weak }, undefined, counters);
+    expect(result.detections.map(({ label }) => label)).toEqual(['face']);
+    expect(result.weakDetections).toEqual([{ box: { x: 5, y: 6, width: 7, height: 8 }, classId: 3, label: 'hat', confidence: 0.25, landmarks: [{ x: 1, y: 2 }], ...NO_MORE }]);
+    expect(counters.statuses()[0]?.detections).toEqual({ face: 1n });
   });
 
   it('carries classes, masks and tensors', () => {

@@ -37,7 +37,7 @@ describe('a right file', () => {
         thresholds: {},
         region: null,
         secondary: [],
-        tracker: { kind: 'byte', highConfidence: 0.6, lowConfidence: 0.1, lostMs: 2000, confirmHits: 3 },
+        tracker: { kind: 'byte', highConfidence: 0.6, lowConfidence: 0.1, newConfidence: null, minOverlap: null, inertia: 0.2, lostMs: 2000, confirmHits: 3 },
         osd: {
           color: 'class',
           label: ['name', 'confidence', 'attributes'],
@@ -193,6 +193,12 @@ streams:
     ['lossless from a camera', 'streams: {a: {source: "rtsp://c/1", mode: lossless}}', 'f.yaml:1: streams.a.mode: lossless is for files: a live source cannot wait; use latest'],
     ['lossless by default from a device', 'defaults: {mode: lossless}\nstreams: {a: {source: /dev/video0}}', 'f.yaml:2: streams.a.mode: lossless is for files: a live source cannot wait; use latest'],
     ['a camera that loops', 'streams: {a: {source: "rtsp://c/1", loop: true}}', 'f.yaml:1: streams.a.loop: is for files: a live source has no end to start again from'],
+    ['weak above strong', 'streams: {a: {source: /c.mp4, tracker: {low_confidence: 0.7}}}', 'f.yaml:1: streams.a.tracker.high_confidence: must not be less than low_confidence'],
+    [
+      'tracks of what is weak',
+      'defaults: {tracker: {high_confidence: 0.7}}\nstreams: {a: {source: /c.mp4, tracker: {new_confidence: 0.65}}}',
+      'f.yaml:2: streams.a.tracker.new_confidence: must not be less than high_confidence',
+    ],
     ['an inverted backoff', 'defaults: {reconnect: {initial: 1m}}', 'f.yaml:1: defaults.reconnect.max: must not be less than initial'],
     ['a recording that would leave its root', 'streams: {a: {source: /x, record: {folder: ../a}}}', 'f.yaml:1: streams.a.record.folder: must be a folder below the root such as "{stream}" or "yard/{stream}": A-Z a-z 0-9 _ - . and no leading dot, is "../a"'],
     ['a recording in an absolute folder', 'streams: {a: {source: /x, record: {folder: /var/a}}}', 'f.yaml:1: streams.a.record.folder: must be a folder below the root such as "{stream}" or "yard/{stream}": A-Z a-z 0-9 _ - . and no leading dot, is "/var/a"'],

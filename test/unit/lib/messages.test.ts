@@ -44,6 +44,7 @@ describe('a message', () => {
         classifications: [],
         masks: [],
         tensors: [],
+        weakDetections: [],
       }),
     );
     expect(result.schemaVersion).toBe(1);

@@ -81,6 +81,19 @@ describe('settings that hold', () => {
       'interval: must be a whole number from 0 to 10000, is 10001',
     ]);
   });
+
+  test('leave out labels that do not keep what is concealed: the configuration may have changed since', () => {
+    const [yard] = parseConfig(
+      'streams: { yard: { source: /any.mp4, model: ssd, labels: [person, car], osd: { conceal: { labels: [Person] } } } }',
+      'framebus.yaml',
+      {},
+    ).streams;
+    const warnings: string[] = [];
+    const settings = effectiveSettings(yard!, desired(['labels', 'interval']), (text) => warnings.push(text));
+    expect(settings).toMatchObject({ labels: ['person', 'car'], interval: 1 });
+    expect(warnings).toEqual(['labels: must keep Person, which osd.conceal.labels names: what is not reported cannot be concealed']);
+    expect(effectiveSettings(yard!, desired(['labels'], { ...CHANGED, labels: ['person'] }), () => undefined).labels).toEqual(['person']);
+  });
 });
 
 describe('a stored message', () => {

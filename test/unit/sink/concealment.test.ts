@@ -53,6 +53,14 @@ describe('Concealment', () => {
     expect(seen()).toEqual([]);
   });
 
+  it('conceals an object both where the model and where its track has it', () => {
+    const { seen, unseen } = rig();
+    expect(seen({ label: 'face', box: box(100), trackBox: box(110), trackId: 7n })).toEqual([around(100), around(110)]);
+    // Nobody has looked: still both.
+    expect(unseen()).toEqual([around(100), around(110)]);
+    expect(seen({ label: 'face', box: box(130), trackBox: box(130), trackId: 7n })).toEqual([around(130)]);
+  });
+
   it('goes with tracked objects where they are expected', () => {
     const { seen, unseen } = rig();
     seen({ label: 'face', box: box(100), trackId: 7n });

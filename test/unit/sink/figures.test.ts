@@ -8,7 +8,7 @@ const paths = (one: ShapeConfig): number[][] => figuresOf([one], 200, 100).lines
 describe('figuresOf', () => {
   it('makes lines and polygons in pixels, polygons closed', () => {
     expect(figuresOf([shape('line', [[0, 0], [1, 0.5], [0.5, 1]])], 200, 100)).toEqual({
-      lines: [{ xy: Float32Array.of(0, 0, 200, 50, 100, 100), color: 0x123456 }],
+      lines: [{ xy: Float32Array.of(0, 0, 200, 50, 100, 100), color: 0x123456, fades: false }],
       texts: [],
     });
     expect(paths(shape('polygon', [[0, 0], [1, 0], [1, 1]]))).toEqual([[0, 0, 200, 0, 200, 100, 0, 0]]);

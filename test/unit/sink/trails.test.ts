@@ -18,8 +18,8 @@ describe('Trails', () => {
     expect(trails.next(frame(0, { 1: 10, 2: 80 }))).toEqual([]);
     trails.next(frame(40, { 1: 12 }));
     expect(trails.next(frame(80, { 1: 15, 2: 70 }))).toEqual([
-      { xy: Float32Array.of(10, 50, 12, 50, 15, 50), color: classColor(3) },
-      { xy: Float32Array.of(80, 50, 70, 50), color: classColor(3) },
+      { xy: Float32Array.of(10, 50, 12, 50, 15, 50), color: classColor(3), fades: true },
+      { xy: Float32Array.of(80, 50, 70, 50), color: classColor(3), fades: true },
     ]);
   });
 

@@ -159,6 +159,16 @@ describe.each(kinds)('%s tracker', (kind) => {
       expect(look(tracker, 1, person(0, 100, 0.7)).trackIds).toEqual([id]);
     });
 
+    it('keeps an active track with what nobody asked for, and does nothing else with it, however confident it is', () => {
+      const tracker = create();
+      const unasked = (x: number): TrackerDetection => ({ ...person(x, 100, 0.9), keepsOnly: true });
+      const id = walk(tracker, 3, 10, 0, 0);
+      for (const seconds of [0.3, 0.4, 0.5]) expect(look(tracker, seconds, unasked(0), unasked(300)).trackIds).toEqual([id, null]);
+      expect(look(tracker, 0.6).tracks).toMatchObject([{ trackId: id, state: 'lost' }]);
+      expect(look(tracker, 0.7, unasked(0)).trackIds).toEqual([null]);
+      expect(look(tracker, 0.8, person(0)).trackIds).toEqual([id]);
+    });
+
     it('begins tracks from newConfidence on only', () => {
       const tracker = create({ highConfidence: 0.5, newConfidence: 0.8 });
       look(tracker, 0);
