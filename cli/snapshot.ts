@@ -2,6 +2,7 @@ import { Metadata } from '@grpc/grpc-js';
 import { InvalidArgumentError, type Command } from 'commander';
 import {
   SnapshotServiceClient,
+  type GetSnapshotRequest,
   type GetSnapshotResponse,
 } from '#proto/framebus/snapshot/v1/snapshot_service.js';
 import { addressOption, callError, openClient } from './client.js';
@@ -12,29 +13,41 @@ const DEADLINE_MS = 10_000;
 interface SnapshotOptions {
   address: string;
   quality: number;
+  output: string;
+  clean: boolean;
 }
 
 /** Adds `framebus snapshot`. */
 export function registerSnapshot(program: Command): void {
   program
     .command('snapshot')
-    .description('Save the latest picture of a stream, with its boxes, as JPEG')
+    .description('Save the latest picture of a stream as JPEG, with its boxes unless told otherwise')
     .argument('<stream>', 'name of the stream')
     .argument('<file>', 'where to; "-" is stdout')
     .addOption(addressOption())
     .option('-q, --quality <1-100>', 'JPEG quality', parseQuality, 90)
-    .addHelpText('after', '\nExamples:\n  framebus snapshot gate out.jpg\n  framebus snapshot gate - | display')
-    .action(async (stream: string, file: string, { address, quality }: SnapshotOptions) => {
-      const { jpeg, record } = await getSnapshot(address, stream, quality);
+    .option('-o, --output <name>', "one of the stream's further outputs instead", '')
+    .option('--clean', 'the next picture, with nothing drawn in it; what is to be concealed is so', false)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  framebus snapshot gate out.jpg\n  framebus snapshot gate - | display\n  framebus snapshot gate out.jpg --clean',
+    )
+    .action(async (stream: string, file: string, { address, ...wanted }: SnapshotOptions) => {
+      const { jpeg, record } = await getSnapshot(address, { streamId: stream, ...wanted });
       if (file === '-') {
         process.stdout.write(jpeg);
         return;
       }
       savePicture(file, jpeg);
-      const seen = record === undefined ? '' : `, frame ${record.seq}, ${record.detections.length} detections`;
-      const size = record === undefined ? '' : ` ${record.width}×${record.height}`;
-      process.stdout.write(`${file}:${size}${seen}\n`);
+      process.stdout.write(`${file}: ${seenIn(record, wanted.output).join(', ')}\n`);
     });
+}
+
+/** What is known of a picture; that of a further output may have another size than the record's frame. */
+function seenIn(record: GetSnapshotResponse['record'], output: string): string[] {
+  if (record === undefined) return [];
+  const seen = [`frame ${record.seq}`, `${record.detections.length} detections`];
+  return output === '' ? [`${record.width}×${record.height}`, ...seen] : [output, ...seen];
 }
 
 function parseQuality(text: string): number {
@@ -43,11 +56,11 @@ function parseQuality(text: string): number {
   throw new InvalidArgumentError('Give a whole number from 1 to 100.');
 }
 
-function getSnapshot(address: string, streamId: string, quality: number): Promise<GetSnapshotResponse> {
+function getSnapshot(address: string, request: GetSnapshotRequest): Promise<GetSnapshotResponse> {
   const client = openClient(SnapshotServiceClient, address);
   return new Promise<GetSnapshotResponse>((resolve, reject) => {
     const deadline = Date.now() + DEADLINE_MS;
-    client.getSnapshot({ streamId, quality }, new Metadata(), { deadline }, (error, response) => {
+    client.getSnapshot(request, new Metadata(), { deadline }, (error, response) => {
       if (error === null) resolve(response);
       else reject(callError(error, address));
     });

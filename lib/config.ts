@@ -26,6 +26,7 @@ export type {
   TrackerConfig,
 } from './config/resolve.js';
 export type { ConcealConfig, OsdConfig, ShapeConfig } from './config/osd.js';
+export type { OutputConfig } from './config/outputs.js';
 
 /** Reads a configuration file. Throws CONFIG_NOT_FOUND, CONFIG_UNREADABLE, CONFIG_INVALID. */
 export function loadConfig(file: string, environment: Environment = process.env): Config {

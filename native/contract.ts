@@ -427,6 +427,16 @@ export interface OutputOptions {
   encode: EncodeOptions;
   /** Frames that may wait for drawing and encoding. */
   queue: number;
+  /**
+   * Once it was full, no more than one frame waits until it has caught up: an output that is too
+   * slow holds no frames that others need. Left out: false.
+   */
+  yielding?: boolean;
+  /**
+   * Of the pictures, in pixels, even; their height follows, so that they keep their shape. What is
+   * drawn is made for that size. Left out or 0: the frames' own size.
+   */
+  width?: number;
 }
 
 export type OutputEvent =

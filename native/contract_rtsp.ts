@@ -21,7 +21,7 @@ export type RtspTransport = 'tcp' | 'udp';
 export interface RtspUser {
   name: string;
   password: string;
-  /** Paths; "*" is all. */
+  /** Paths, each with all that is below it; "*" is all. */
   mounts: readonly string[];
 }
 

@@ -33,7 +33,7 @@ function at(value: unknown, path: readonly string[]): unknown {
 export function conflicts(file: unknown, positions: Positions): Problem[] {
   const streams = at(file, ['streams']);
   const names = typeof streams === 'object' && streams !== null ? Object.keys(streams) : [];
-  const problem = (path: readonly string[], message: string): Problem => ({
+  const problem = (path: readonly (string | number)[], message: string): Problem => ({
     line: positions.line(path),
     path: join(path),
     message,
@@ -43,6 +43,7 @@ export function conflicts(file: unknown, positions: Positions): Problem[] {
     ...rtspConflicts(file, problem),
     ...encodeConflicts(file, problem),
     ...reconnectConflict(file, ['defaults', 'reconnect'], problem),
+    ...outputConflicts(file, ['defaults'], problem),
     ...folderConflicts(file, names, problem),
     ...names.flatMap((name) => [
       ...nameProblem(name, problem),
@@ -50,11 +51,13 @@ export function conflicts(file: unknown, positions: Positions): Problem[] {
       ...concealConflict(file, name, problem),
       ...trackerConflict(file, name, problem),
       ...reconnectConflict(file, ['streams', name, 'reconnect'], problem),
+      ...outputConflicts(file, ['streams', name], problem),
+      ...recordedOutputConflict(file, name, problem),
     ]),
   ];
 }
 
-type MakeProblem = (path: readonly string[], message: string) => Problem;
+type MakeProblem = (path: readonly (string | number)[], message: string) => Problem;
 
 function nameProblem(name: string, problem: MakeProblem): Problem[] {
   return NAME.test(name)
@@ -182,6 +185,42 @@ function trackerConflict(file: unknown, name: string, problem: MakeProblem): Pro
     return [problem([...path, 'new_confidence'], 'must not be less than high_confidence')];
   }
   return [];
+}
+
+/** Of the outputs that `defaults` or a stream names itself. */
+function outputConflicts(file: unknown, path: readonly string[], problem: MakeProblem): Problem[] {
+  const list = at(file, [...path, 'outputs']);
+  if (!Array.isArray(list)) return [];
+  const encode = (key: string): unknown => at(file, ['sink', 'encode', key]) ?? at(DEFAULTS, ['sink', 'encode', key]);
+  const x265 = encode('codec') === 'h265' && ['auto', 'x265'].includes(String(encode('encoder')));
+  const names = list.map((output: unknown) => at(output, ['name']));
+  const problems: Problem[] = [];
+  for (const [i, output] of list.entries()) {
+    const refuse = (key: string, message: string): void => {
+      problems.push(problem([...path, 'outputs', i, key], message));
+    };
+    const [name, bitrate] = [names[i], at(output, ['bitrate_kbps']) ?? undefined];
+    if (typeof name === 'string' && names.indexOf(name) !== i) refuse('name', `${name} is there twice`);
+    if (bitrate !== undefined && encode('rate_control') === 'quality') {
+      refuse('bitrate_kbps', 'means nothing with sink.encode.rate_control: quality');
+    }
+    if (x265 && typeof bitrate === 'number' && bitrate > X265_MAX_KBPS) {
+      refuse('bitrate_kbps', `must be at most ${X265_MAX_KBPS} for x265; use another encoder for more`);
+    }
+  }
+  return problems;
+}
+
+/** A stream whose recording names an output that it has not would never be recorded. */
+function recordedOutputConflict(file: unknown, name: string, problem: MakeProblem): Problem[] {
+  const own = at(file, ['streams', name, 'record', 'output']);
+  const wanted = own === undefined ? at(file, ['defaults', 'record', 'output']) : own;
+  if (typeof wanted !== 'string') return [];
+  const list = at(file, ['streams', name, 'outputs']) ?? at(file, ['defaults', 'outputs']);
+  const names: unknown[] = Array.isArray(list) ? list.map((output: unknown) => at(output, ['name'])) : [];
+  if (names.includes(wanted)) return [];
+  const there = names.length === 0 ? 'the stream has none' : `there are ${names.map(String).join(', ')}`;
+  return [problem(['streams', name, 'record', 'output'], `no output is called ${wanted}; ${there}`)];
 }
 
 /** Segments of two streams in one folder could not be told apart. */

@@ -3,6 +3,7 @@ import type { EncodeOptions, MemoryKind, RtspTransport } from '../../native/cont
 import { FramebusError } from '../errors.js';
 import { cacheDirectory, defaultBusDirectory, modelsDirectory, type Environment } from './locations.js';
 import { osdConfig, type OsdConfig } from './osd.js';
+import { outputConfigs, type OutputConfig } from './outputs.js';
 import { natsUrl, type ConfigFile } from './schema.js';
 import { toUri } from './source_uri.js';
 import { redactUrl, type LogFormat, type LogLevel } from '../log.js';
@@ -69,7 +70,7 @@ export interface RecordsConfig {
 export interface RtspUserConfig {
   readonly name: string;
   readonly passwordFile: string;
-  /** Streams that it may watch; "*" is all. */
+  /** Streams that it may watch with all their outputs, or single outputs; "*" is all. */
   readonly mounts: readonly string[];
 }
 
@@ -162,6 +163,8 @@ export interface RecordConfig {
   readonly keepMs: number;
   /** Whether each segment gets a file with a line per frame. */
   readonly sidecar: boolean;
+  /** Name of the output that is recorded; null: the annotated one. */
+  readonly output: string | null;
 }
 
 /** One stream, what `defaults` says included. */
@@ -198,6 +201,7 @@ export interface StreamConfig {
   readonly noFrameTimeoutMs: number;
   readonly tracker: TrackerConfig;
   readonly osd: OsdConfig;
+  readonly outputs: readonly OutputConfig[];
   readonly record: RecordConfig;
   readonly reconnect: ReconnectConfig;
 }
@@ -229,7 +233,7 @@ export interface Config {
     readonly watch: boolean;
   };
   /** What holds for streams that the file does not name, too. */
-  readonly defaults: { readonly osd: OsdConfig };
+  readonly defaults: { readonly osd: OsdConfig; readonly outputs: readonly OutputConfig[] };
   /** In the order of the file. */
   readonly streams: readonly StreamConfig[];
 }
@@ -257,7 +261,7 @@ export function resolveConfig(file: ConfigFile, directory: string, environment: 
       cache: cacheDirectory(file.models.cache, directory, environment),
       watch: file.models.watch,
     },
-    defaults: { osd: osdConfig(file.defaults.osd, null) },
+    defaults: { osd: osdConfig(file.defaults.osd, null), outputs: outputConfigs(file.defaults.outputs) },
     streams: Object.entries(file.streams).map(([id, stream]) =>
       streamConfig(id, stream, file.defaults, directory),
     ),
@@ -389,6 +393,7 @@ function streamConfig(
     noFrameTimeoutMs: stream.no_frame_timeout ?? defaults.no_frame_timeout,
     tracker: trackerConfig({ ...defaults.tracker, ...defined(stream.tracker) }),
     osd: osdConfig(defaults.osd, stream.osd),
+    outputs: outputConfigs(stream.outputs ?? defaults.outputs),
     record: recordConfig(id, { ...defaults.record, ...defined(stream.record) }),
     reconnect: {
       initialMs: stream.reconnect.initial ?? defaults.reconnect.initial,
@@ -415,6 +420,7 @@ const recordConfig = (id: string, record: ConfigFile['defaults']['record']): Rec
   maxBytes: record.max_size,
   keepMs: record.keep,
   sidecar: record.sidecar,
+  output: record.output,
 });
 
 /** Without the keys that the file leaves out. */

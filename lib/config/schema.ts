@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { byteSize, decimal, duration, endpoint, folderBelow, host, integer, name, port, section, show, text } from './fields.js';
 import { osdDefaults, osdOfStream } from './osd.js';
+import { outputs } from './outputs.js';
 import { sourceProblem } from './source_uri.js';
 
 const SECOND = 1_000;
@@ -69,12 +70,17 @@ const infer = {
   max_held: integer(1, 1024).default(16),
 };
 
+/** A stream with all its outputs, or one of them. */
+const mount = z.string().refine((value) => /^[A-Za-z0-9_-]{1,64}(\/[A-Za-z0-9_-]{1,64})?$/.test(value), {
+  error: (issue) => `must be a stream such as gate, one of its outputs such as gate/clean, or "*", is ${show(issue.input)}`,
+});
+
 const rtspUser = z.strictObject({
   name: z.string().regex(/^[\w.@-]{1,64}$/, {
     error: (issue) => `must be 1 to 64 of A-Z a-z 0-9 _ . @ -, is ${show(issue.input)}`,
   }),
   password_file: text,
-  mounts: z.array(z.literal('*').or(name)).default(['*']),
+  mounts: z.array(z.literal('*').or(mount)).default(['*']),
 });
 
 const sink = {
@@ -151,6 +157,7 @@ const perStream = {
   thresholds: z.record(text, decimal(0, 1)),
   region: region.nullable(),
   secondary: z.array(secondary),
+  outputs,
   memory: z.enum(['auto', 'shm', 'cuda', 'cuda-ipc', 'dmabuf']),
   slots: integer(2, 256),
   transport: z.enum(['tcp', 'udp']),
@@ -185,6 +192,7 @@ const record = {
   max_size: byteSize(2 ** 20, 2 ** 40),
   keep: duration(0, 3650 * 24 * HOUR),
   sidecar: z.boolean(),
+  output: name.nullable(),
 };
 
 const reconnectInitial = duration(10, HOUR);
@@ -199,6 +207,7 @@ const defaults = {
   thresholds: perStream.thresholds.default({}),
   region: perStream.region.default(null),
   secondary: perStream.secondary.default([]),
+  outputs: perStream.outputs.default([]),
   memory: perStream.memory.default('auto'),
   slots: perStream.slots.default(16),
   transport: perStream.transport.default('tcp'),
@@ -221,6 +230,7 @@ const defaults = {
     max_size: record.max_size.default(2 ** 31),
     keep: record.keep.default(24 * HOUR),
     sidecar: record.sidecar.default(true),
+    output: record.output.default(null),
   }),
   reconnect: section({
     initial: reconnectInitial.default(SECOND),
@@ -245,6 +255,7 @@ const stream = {
   thresholds: perStream.thresholds.optional(),
   region: perStream.region.optional(),
   secondary: perStream.secondary.optional(),
+  outputs: perStream.outputs.optional(),
   memory: perStream.memory.optional(),
   slots: perStream.slots.optional(),
   transport: perStream.transport.optional(),
@@ -267,6 +278,7 @@ const stream = {
     max_size: record.max_size.optional(),
     keep: record.keep.optional(),
     sidecar: record.sidecar.optional(),
+    output: record.output.optional(),
   }),
   reconnect: section({
     initial: reconnectInitial.optional(),

@@ -72,6 +72,12 @@ export const MEDIA_ERRORS = {
     retryable: true,
     remedy: 'Wait for the first frame; "framebus status" shows how the stream is.',
   },
+  OUTPUT_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    exit: EXIT.noInput,
+    retryable: false,
+    remedy: 'Use one of the names under outputs: of the stream, or none for the annotated pictures.',
+  },
   VIEWERS_FULL: {
     grpc: 'RESOURCE_EXHAUSTED',
     exit: EXIT.temporary,

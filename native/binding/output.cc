@@ -201,10 +201,13 @@ Overlay overlay_from_js(const Fields& fields) {
 Napi::Value create_output(const Napi::CallbackInfo& info) {
   const Fields fields(info, 0, "options");
   OutputArguments arguments;
-  arguments.options = {.stream_id = fields.string("streamId"),
-                       .format = frame_format_from_js(fields.object("format")),
-                       .encode = encode_options_from_js(fields.object("encode")),
-                       .queue = fields.uint32("queue")};
+  arguments.options = {
+      .stream_id = fields.string("streamId"),
+      .format = frame_format_from_js(fields.object("format")),
+      .encode = encode_options_from_js(fields.object("encode")),
+      .queue = fields.uint32("queue"),
+      .yielding = !fields.value("yielding").IsUndefined() && fields.boolean("yielding"),
+      .width = fields.value("width").IsUndefined() ? 0 : fields.uint32("width")};
   arguments.listener = function_argument(info, 1, "listener");
   return new_instance<OutputWrap>(info.Env(), std::move(arguments));
 }

@@ -7,6 +7,7 @@
 #include "jpeg.h"
 #include "label.h"
 #include "monotonic.h"
+#include "overlay_scale.h"
 
 namespace framebus {
 namespace {
@@ -30,6 +31,13 @@ bool same_picture(const FrameFormat& a, const FrameFormat& b) {
          a.matrix == b.matrix && a.range == b.range;
 }
 
+// Null where there is nothing to scale.
+std::unique_ptr<PictureScaler> make_scaler(const FrameFormat& from, const FrameFormat& to) {
+  init_gstreamer();
+  if (to == encoded_format(from)) return nullptr;
+  return std::make_unique<PictureScaler>(from, to);
+}
+
 OutputOptions checked(OutputOptions options) {
   const auto refuse = [&options](const std::string& cause) {
     throw Error("BAD_OPTIONS", "output " + options.stream_id + ": " + cause);
@@ -39,6 +47,7 @@ OutputOptions checked(OutputOptions options) {
   if (options.encode.bitrate_kbps == 0) refuse("bitrateKbps must be at least 1");
   if (options.encode.keyframe_interval_ms == 0) refuse("keyframeIntervalMs must be at least 1");
   if (options.queue == 0) refuse("queue must be at least 1");
+  if (options.width % 2 != 0) refuse("width must be even");
   return options;
 }
 
@@ -46,10 +55,11 @@ OutputOptions checked(OutputOptions options) {
 
 Output::Output(OutputOptions options, std::shared_ptr<OutputListener> listener)
     : options_(checked(std::move(options))),
-      encoded_(encoded_format(options_.format)),
+      encoded_(scaled_format(options_.format, options_.width)),
       listener_(std::move(listener)),
+      scaler_(make_scaler(options_.format, encoded_)),
       keyframe_forced_ns_(monotonic_ns() - kForcedKeyframeDistanceNs),
-      pool_((init_gstreamer(), encoded_)),
+      pool_(encoded_),
       encoder_(
           {.name = options_.stream_id, .format = encoded_, .encode = options_.encode},
           [this](const AccessUnit& unit) { on_unit(unit); },
@@ -70,7 +80,8 @@ Output::Push Output::push(std::shared_ptr<Lease> lease, uint64_t seq, int64_t pt
   const std::lock_guard lock(mutex_);
   if (closed_) throw Error("OUTPUT_CLOSED", "output " + options_.stream_id + " is closed");
   std::vector<std::shared_ptr<Capture>> captures = std::exchange(captures_, {});
-  if (jobs_.size() >= options_.queue) {
+  if (jobs_.size() >= (behind_ ? 1 : options_.queue)) {
+    behind_ = options_.yielding;
     for (const auto& capture : captures) capture->settle({});
     return Push::kFull;
   }
@@ -125,6 +136,7 @@ void Output::request_keyframe() { keyframe_wanted_ = true; }
 void Output::run() {
   std::unique_lock lock(mutex_);
   while (true) {
+    if (jobs_.empty()) behind_ = false;
     wake_.wait(lock, [this] { return closed_ || !jobs_.empty(); });
     if (jobs_.empty()) return;
     Job job = std::move(jobs_.front());
@@ -158,13 +170,24 @@ void Output::process(Job job) {
   drop_unfinished();
 }
 
-// The one copy, and the overlay on it. Null when the lease was revoked meanwhile:
-// then the pixels may be torn.
+// The one copy, in the output's size.
+GstPtr<GstBuffer> Output::copy(const Lease& lease) {
+  const FrameRead read = lease.read();
+  if (scaler_ == nullptr) return pool_.copy(read.view());
+  GstPtr<GstBuffer> picture = pool_.acquire();
+  PictureMap map(picture.get(), encoded_, GST_MAP_WRITE);
+  scaler_->scale(read.view(), map.frame());
+  return picture;
+}
+
+// The copy, and the overlay on it. Null when the lease was revoked meanwhile: then
+// the pixels may be torn.
 GstPtr<GstBuffer> Output::draw(Job& job) {
-  GstPtr<GstBuffer> picture = pool_.copy(job.lease->read().view());
+  GstPtr<GstBuffer> picture = copy(*job.lease);
   const bool intact = job.lease->valid();
   job.lease.reset();
   if (!intact) return nullptr;
+  if (scaler_ != nullptr) job.overlay = scaled(std::move(job.overlay), options_.format, encoded_);
   settle_clean(picture.get(), job);
   if (!job.overlay.empty()) {
     PictureMap map(picture.get(), encoded_, GST_MAP_READWRITE);

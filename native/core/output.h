@@ -21,6 +21,7 @@
 #include "lease_table.h"
 #include "overlay.h"
 #include "picture_pool.h"
+#include "picture_scaler.h"
 #include "timeline.h"
 
 namespace framebus {
@@ -31,6 +32,8 @@ struct OutputOptions {
   FrameFormat format;
   EncodeOptions encode;
   uint32_t queue = 4;
+  bool yielding = false;
+  uint32_t width = 0;  // Of the pictures, even; their height follows. 0: the frames' own size.
 };
 
 // What an output reports; called on its own threads, must not block.
@@ -101,6 +104,7 @@ class Output {
 
   void run();
   void process(Job job);
+  GstPtr<GstBuffer> copy(const Lease& lease);
   GstPtr<GstBuffer> draw(Job& job);
   void settle_clean(GstBuffer* picture, const Job& job);
   std::optional<Snapshot> jpeg_of(const NumberedPicture& picture, int quality) const;
@@ -122,12 +126,14 @@ class Output {
   NumberedPicture latest_;                          // Null before the first one.
   std::vector<std::shared_ptr<Capture>> captures_;  // Of the next push.
   bool closed_ = false;
+  bool behind_ = false;  // Yielding: the queue was full, and has not been empty since.
 
   std::atomic<bool> keyframe_wanted_ = false;
   std::atomic<bool> begun_ = false;             // A picture has come out.
   std::atomic<uint64_t> keyframe_time_ns_ = 0;  // Of the last one that came out.
 
   // Used by the thread alone.
+  std::unique_ptr<PictureScaler> scaler_;  // Null: pictures have the frames' size.
   Timeline timeline_;
   int64_t keyframe_forced_ns_;            // Monotonic.
   uint64_t keyframe_forced_time_ns_ = 0;  // On the timeline.

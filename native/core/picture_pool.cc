@@ -8,7 +8,21 @@
 namespace framebus {
 namespace {
 
-GstVideoInfo video_info(const FrameFormat& format) {
+void copy_plane(const uint8_t* from, uint32_t from_stride, uint8_t* to, uint32_t to_stride,
+                uint32_t row_bytes, uint32_t rows) {
+  if (from_stride == to_stride) {
+    // The last row may be shorter than the stride.
+    std::memcpy(to, from, size_t{from_stride} * (rows - 1) + row_bytes);
+    return;
+  }
+  for (uint32_t row = 0; row < rows; ++row) {
+    std::memcpy(to + size_t{to_stride} * row, from + size_t{from_stride} * row, row_bytes);
+  }
+}
+
+}  // namespace
+
+GstVideoInfo video_info_of(const FrameFormat& format) {
   GstVideoInfo info;
   gst_video_info_init(&info);
   const GstVideoFormat pixels =
@@ -28,20 +42,6 @@ GstVideoInfo video_info(const FrameFormat& format) {
   return info;
 }
 
-void copy_plane(const uint8_t* from, uint32_t from_stride, uint8_t* to, uint32_t to_stride,
-                uint32_t row_bytes, uint32_t rows) {
-  if (from_stride == to_stride) {
-    // The last row may be shorter than the stride.
-    std::memcpy(to, from, size_t{from_stride} * (rows - 1) + row_bytes);
-    return;
-  }
-  for (uint32_t row = 0; row < rows; ++row) {
-    std::memcpy(to + size_t{to_stride} * row, from + size_t{from_stride} * row, row_bytes);
-  }
-}
-
-}  // namespace
-
 FrameFormat encoded_format(const FrameFormat& format) {
   FrameFormat even = format;
   even.width = std::max(format.width & ~1U, 2U);
@@ -50,12 +50,12 @@ FrameFormat encoded_format(const FrameFormat& format) {
 }
 
 GstPtr<GstCaps> caps_of(const FrameFormat& format) {
-  const GstVideoInfo info = video_info(format);
+  const GstVideoInfo info = video_info_of(format);
   return GstPtr<GstCaps>(gst_video_info_to_caps(&info));
 }
 
 PicturePool::PicturePool(const FrameFormat& format)
-    : format_(format), info_(video_info(format)), pool_(gst_video_buffer_pool_new()) {
+    : format_(format), info_(video_info_of(format)), pool_(gst_video_buffer_pool_new()) {
   const GstPtr<GstCaps> caps = caps_of(format);
   GstStructure* config = gst_buffer_pool_get_config(pool_.get());
   gst_buffer_pool_config_set_params(config, caps.get(), static_cast<guint>(info_.size), 0, 0);
@@ -70,12 +70,16 @@ PicturePool::PicturePool(const FrameFormat& format)
 
 PicturePool::~PicturePool() { gst_buffer_pool_set_active(pool_.get(), FALSE); }
 
-GstPtr<GstBuffer> PicturePool::copy(const FrameView& view) {
+GstPtr<GstBuffer> PicturePool::acquire() {
   GstBuffer* acquired = nullptr;
   if (gst_buffer_pool_acquire_buffer(pool_.get(), &acquired, nullptr) != GST_FLOW_OK) {
     throw Error("ENCODER_FAILED", "output: no memory for a picture");
   }
-  GstPtr<GstBuffer> picture(acquired);
+  return GstPtr<GstBuffer>(acquired);
+}
+
+GstPtr<GstBuffer> PicturePool::copy(const FrameView& view) {
+  GstPtr<GstBuffer> picture = acquire();
   PictureMap map(picture.get(), format_, GST_MAP_WRITE);
   const MutableFrame to = map.pixels();
   for (uint32_t plane = 0; plane < plane_count(format_.pixel_format); ++plane) {
@@ -87,7 +91,7 @@ GstPtr<GstBuffer> PicturePool::copy(const FrameView& view) {
 
 PictureMap::PictureMap(GstBuffer* picture, const FrameFormat& format, GstMapFlags access)
     : format_(format) {
-  const GstVideoInfo info = video_info(format);
+  const GstVideoInfo info = video_info_of(format);
   if (gst_video_frame_map(&frame_, &info, picture, access) == FALSE) {
     throw Error("ENCODER_FAILED", "output: a picture's memory cannot be mapped");
   }

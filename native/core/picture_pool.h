@@ -13,7 +13,10 @@ namespace framebus {
 // H.264 in 4:2:0 has no odd ones.
 FrameFormat encoded_format(const FrameFormat& format);
 
-// Raw video caps of a format, with colorimetry, pixel aspect and frame rate.
+// What GStreamer knows a format by, with colorimetry, pixel aspect and frame rate.
+GstVideoInfo video_info_of(const FrameFormat& format);
+
+// Raw video caps of a format, the same.
 GstPtr<GstCaps> caps_of(const FrameFormat& format);
 
 // Thread-safe. Buffers go back into the pool when their last user drops them,
@@ -29,6 +32,8 @@ class PicturePool {
   // A picture with the frame's pixels. The view's size may be one pixel larger
   // (see encoded_format). Throws Error ENCODER_FAILED when there is no memory.
   GstPtr<GstBuffer> copy(const FrameView& view);
+  // A picture whose pixels are whatever was there. Throws as `copy`.
+  GstPtr<GstBuffer> acquire();
 
  private:
   const FrameFormat format_;
@@ -47,6 +52,8 @@ class PictureMap {
 
   FrameView view() const;
   MutableFrame pixels();  // Only when mapped for writing.
+  // For the video library; borrowed from this object.
+  GstVideoFrame* frame() { return &frame_; }
 
  private:
   const FrameFormat format_;

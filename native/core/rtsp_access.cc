@@ -77,9 +77,10 @@ GstRTSPStatusCode RtspAccess::check(GstRTSPContext* context, const std::string& 
       context->token != nullptr ? gst_rtsp_token_get_string(context->token, kUserField) : nullptr;
   const auto found = user != nullptr ? mounts_.find(user) : mounts_.end();
   if (found == mounts_.end()) return GST_RTSP_STS_UNAUTHORIZED;
-  const bool allowed = std::any_of(
-      found->second.begin(), found->second.end(),
-      [&mount](const std::string& given) { return given == "*" || "/" + given == mount; });
+  const auto covers = [&mount](const std::string& given) {
+    return given == "*" || "/" + given == mount || mount.starts_with("/" + given + "/");
+  };
+  const bool allowed = std::any_of(found->second.begin(), found->second.end(), covers);
   return allowed ? GST_RTSP_STS_OK : GST_RTSP_STS_FORBIDDEN;
 }
 

@@ -15,7 +15,8 @@ namespace framebus {
 struct RtspUser {
   std::string name;
   std::string password;
-  std::vector<std::string> mounts;  // Paths without the "/" in front; "*" is all.
+  // Paths without the "/" in front, each with all that is below it; "*" is all.
+  std::vector<std::string> mounts;
 };
 
 struct RtspTls {

@@ -34,8 +34,10 @@ bool watches(GstRTSPClient* client, const std::string& path) {
       [](GstRTSPClient*, GstRTSPSession* session, gpointer given) {
         const auto* asked = static_cast<std::pair<const std::string*, bool*>*>(given);
         gint matched = 0;
-        if (gst_rtsp_session_get_media(session, asked->first->c_str(), &matched) != nullptr)
-          *asked->second = true;
+        // A media further up matches as well: the stream's own, where an output of it is meant.
+        const bool there =
+            gst_rtsp_session_get_media(session, asked->first->c_str(), &matched) != nullptr;
+        if (there && static_cast<size_t>(matched) == asked->first->size()) *asked->second = true;
         return GST_RTSP_FILTER_KEEP;
       },
       &search);
@@ -317,6 +319,10 @@ GstRTSPStatusCode RtspServer::admit(GstRTSPClient* client, GstRTSPContext* conte
     return access;
   }
   if (!mount) return GST_RTSP_STS_NOT_FOUND;
+  // Below a stream there are its outputs and nothing else.
+  if (context->method == GST_RTSP_DESCRIBE &&
+      path.find_first_not_of('/', mount->first.size()) != std::string::npos)
+    return GST_RTSP_STS_NOT_FOUND;
   return mount->second->watchable() ? GST_RTSP_STS_OK : GST_RTSP_STS_SERVICE_UNAVAILABLE;
 }
 

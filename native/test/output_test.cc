@@ -1,6 +1,7 @@
 // Output: what goes in comes out once, in order, with its numbers.
 #include "core/output.h"
 
+#include <algorithm>
 #include <functional>
 
 #include "check.h"
@@ -50,6 +51,29 @@ TEST("NV12 frames come out once, in order, with seq and pts") {
 TEST("odd sizes are cut to even ones") {
   expect_all_frames(PixelFormat::kI420, 321, 241);
   expect_all_frames(PixelFormat::kNv12, 33, 17);
+}
+
+TEST("pictures of another size come out once as well, in that size") {
+  for (const PixelFormat pixels : {PixelFormat::kI420, PixelFormat::kNv12}) {
+    const FrameFormat format = format_of(321, 241, pixels);
+    OutputOptions options = output_options(format);
+    options.width = 160;
+    const Opened opened(options);
+    for (int64_t n = 0; n < 10; ++n)
+      push_frame(*opened.output, format, static_cast<uint64_t>(n), n * 40 * kMs,
+                 {.boxes = {{200, 100, 100, 100, "person 87 %", 0xFF0000}}});
+    CHECK(opened.listener->wait_encoded(10));
+    const auto keyframe = opened.output->last_keyframe();
+    CHECK(keyframe.has_value());
+    const GstStructure* encoded = gst_caps_get_structure(keyframe->caps.get(), 0);
+    int width = 0;
+    int height = 0;
+    CHECK(gst_structure_get(encoded, "width", G_TYPE_INT, &width, "height", G_TYPE_INT, &height,
+                            nullptr) != FALSE);
+    CHECK(width == 160 && height == 120);
+    CHECK(opened.output->snapshot(80).has_value());
+    CHECK(opened.listener->errors().empty());
+  }
 }
 
 TEST("an unknown rate encodes too") {
@@ -181,6 +205,52 @@ TEST("a full queue refuses, and what it took is encoded") {
   CHECK(opened.listener->encoded().size() == queued);
 }
 
+TEST("a yielding output that is too slow holds one frame that waits, until it has caught up") {
+  const FrameFormat format = format_of(1280, 720);
+  OutputOptions options = output_options(format);
+  options.encode.preset = "slow";
+  options.queue = 12;
+  options.yielding = true;
+  const Opened opened(options);
+  std::vector<std::weak_ptr<PaintedLease>> leases;
+  uint64_t seq = 0;
+  size_t queued = 0;
+  const auto held = [&leases] {
+    return std::ranges::count_if(leases, [](const auto& lease) { return !lease.expired(); });
+  };
+  const auto take = [&](const std::shared_ptr<PaintedLease>& lease) {
+    ++seq;
+    const auto pushed = opened.output->push(lease, seq, static_cast<int64_t>(seq) * 40 * kMs, {});
+    if (pushed == Output::Push::kQueued) ++queued;
+    return pushed == Output::Push::kQueued;
+  };
+  const auto push = [&] {
+    const auto lease = std::make_shared<PaintedLease>(format, static_cast<uint8_t>(30 + seq % 150));
+    leases.push_back(lease);
+    return take(lease);
+  };
+  while (push()) CHECK(seq < 1000);
+  CHECK(held() >= 12);
+  // One waits, another one may be in the copy; but for moments in which nothing was pushed.
+  while (held() > 2) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  int few = 0;
+  for (int n = 0; n < 200; ++n) {
+    push();
+    if (held() <= 2) ++few;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  CHECK(few > 100);
+  // The thread may need a moment more after the last picture has come out.
+  const auto lease = std::make_shared<PaintedLease>(format, uint8_t{90});
+  for (int round = 0; round < 20; ++round) {
+    CHECK(opened.listener->wait_encoded(queued));
+    uint32_t taken = 0;
+    while (taken < options.queue && take(lease)) ++taken;
+    if (taken == options.queue) return;
+  }
+  CHECK(!"the whole queue is there again");
+}
+
 TEST("a revoked lease is told as stale") {
   const FrameFormat format = format_of(64, 64);
   const Opened opened(output_options(format));
@@ -241,6 +311,9 @@ TEST("wrong options and frames are refused with their names") {
   };
   OutputOptions options = output_options(format_of(64, 64));
   options.encode.preset = "fastest";
+  CHECK(code([&] { Opened opened(options); }) == "BAD_OPTIONS");
+  options = output_options(format_of(64, 64));
+  options.width = 33;
   CHECK(code([&] { Opened opened(options); }) == "BAD_OPTIONS");
   options = output_options(format_of(0, 64));
   CHECK(code([&] { Opened opened(options); }) == "BAD_OPTIONS");

@@ -194,9 +194,16 @@ TEST("a user has his mounts, and a stranger nothing") {
   CHECK(status("gate", joe) == "403");
   CHECK(status("yard", "") == "401");
   CHECK(status("nothing", "") == "401");
-  CHECK(stage.heard->denied == 1);
+  // What is below his mounts is his, and nothing that only begins alike.
+  stage.server.mount("yard/clean", stage.output);
+  stage.server.mount("yardstick", stage.output);
+  stage.server.mount("gate/yard", stage.output);
+  CHECK(status("yard/clean", joe) == "200");
+  CHECK(status("yardstick", joe) == "403");
+  CHECK(status("gate/yard", joe) == "403");
+  CHECK(stage.heard->denied == 3);
   CHECK(status("yard", "Authorization: Basic am9lOndyb25n\r\n") == "401");
-  CHECK(stage.heard->denied == 2);
+  CHECK(stage.heard->denied == 4);
 }
 
 TEST("a certificate that is none is refused") {
@@ -243,6 +250,26 @@ TEST("mounts come and go while clients play") {
     stage.server.unmount("gate/again");
     CHECK(eventually([&] { return stage.server.clients() == 0; }));
   }
+}
+
+TEST("an output below a stream comes and goes alone, and beside it there is nothing") {
+  Stage stage(small());
+  stage.server.mount("gate", stage.output);
+  stage.server.mount("gate/clean", stage.output);
+  const std::string url = rtsp_url(stage.server.port(), "gate");
+  Connection connection(stage.server.port());
+  CHECK(connection.ask("DESCRIBE", url + "/other").find("404") != std::string::npos);
+  CHECK(connection.ask("DESCRIBE", url + "/clean").find("503") != std::string::npos);
+  stage.roll();
+  CHECK(connection.ask("DESCRIBE", url + "/other").find("404") != std::string::npos);
+  Player stream(url);
+  CHECK(stream.plays(5));
+  Player clean(url + "/clean");
+  CHECK(clean.plays(5));
+  stage.server.unmount("gate/clean");
+  CHECK(eventually([&] { return stage.server.clients() == 2; }));  // The connection, the stream.
+  CHECK(stream.plays(30));
+  CHECK(connection.ask("DESCRIBE", url + "/clean").find("404") != std::string::npos);
 }
 
 TEST("one client too many is told so") {

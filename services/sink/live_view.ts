@@ -19,19 +19,19 @@ export class LiveViews {
     return this.#responses.size;
   }
 
-  /** Throws STREAM_NOT_FOUND, STREAM_NO_PICTURE, VIEWERS_FULL. */
-  serve(streamId: string, response: ServerResponse): void {
+  /** `output`: '' is the annotated one. Throws STREAM_NOT_FOUND, OUTPUT_NOT_FOUND, STREAM_NO_PICTURE, VIEWERS_FULL. */
+  serve(streamId: string, output: string, response: ServerResponse): void {
     if (this.#responses.size >= MAX_VIEWERS) {
       throw new FramebusError('VIEWERS_FULL', `page: ${MAX_VIEWERS} viewers watch already`);
     }
-    const viewer = this.#streams.withPicture(streamId).openViewer((event) => {
+    const viewer = this.#streams.withPicture(streamId, output).openViewer((event) => {
       if (event.type === 'end') {
         response.end();
         return;
       }
       const { data } = event;
       response.write(data, () => viewer?.acknowledge(data.byteLength));
-    });
+    }, output);
     if (!viewer) throw noPicture(streamId);
     this.#responses.add(response);
     response.on('close', () => {

@@ -1,10 +1,12 @@
 import type { ServerResponse } from 'node:http';
+import { FramebusError } from '../../lib/errors.js';
 import { sendJson, type HttpRoute } from '../../lib/http.js';
 import type { LiveViews } from './live_view.js';
 import type { PageEvents } from './page_events.js';
 import { pageFileRoutes, setPageHeaders } from './page_files.js';
 import type { PageStatus } from './page_status.js';
 import { DEFAULT_QUALITY, takeSnapshot } from './snapshot_service.js';
+import type { SnapshotOptions } from './stream.js';
 import type { Streams } from './streams.js';
 
 export interface PageParts {
@@ -37,10 +39,10 @@ export function pageRoutes({ streams, views, events, status }: PageParts): HttpR
     {
       method: 'GET',
       path: '/streams/:id/live.mp4',
-      handle: ({ incoming, response, params }) => {
+      handle: ({ incoming, response, params, url }) => {
         setPageHeaders(response);
         if (incoming.method === 'HEAD') response.end();
-        else views.serve(params['id'] ?? '', response);
+        else views.serve(params['id'] ?? '', url.searchParams.get('output') ?? '', response);
       },
     },
     {
@@ -48,12 +50,18 @@ export function pageRoutes({ streams, views, events, status }: PageParts): HttpR
       path: '/streams/:id/snapshot.jpg',
       handle: async ({ response, params, url }) => {
         setPageHeaders(response);
-        const quality = Number(url.searchParams.get('quality') ?? DEFAULT_QUALITY);
-        const { jpeg } = await takeSnapshot(streams, params['id'] ?? '', quality);
+        const { jpeg } = await takeSnapshot(streams, params['id'] ?? '', snapshotOptions(url));
         sendJpeg(response, jpeg);
       },
     },
   ];
+}
+
+function snapshotOptions({ searchParams }: URL): SnapshotOptions {
+  const quality = Number(searchParams.get('quality') ?? DEFAULT_QUALITY);
+  const clean = searchParams.get('clean') ?? '0';
+  if (clean !== '0' && clean !== '1') throw new FramebusError('OPTION_INVALID', `clean: "${clean}" is not 0 or 1`);
+  return { quality, output: searchParams.get('output') ?? '', clean: clean === '1' };
 }
 
 function sendJpeg(response: ServerResponse, jpeg: Uint8Array): void {

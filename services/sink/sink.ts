@@ -29,6 +29,7 @@ import { pageRoutes } from './page.js';
 import { PageEvents } from './page_events.js';
 import { ServiceLoads, type PageStatus } from './page_status.js';
 import { registerMetrics } from './metrics.js';
+import { OutputCounters } from './output_counters.js';
 import { Recordings } from './recording/recordings.js';
 import type { RecordCursor } from './record_cursor.js';
 import { RecordHub } from './record_hub.js';
@@ -78,7 +79,7 @@ class Sink implements Service {
   readonly #views: LiveViews;
   readonly #events = new PageEvents(nowMs);
   readonly #board: StatusBoard;
-  readonly #summaries = new StreamSummaries(nowMs);
+  readonly #summaries = new StreamSummaries(nowMs, (streamId) => this.#streams.outputs(streamId));
   readonly #loads = new ServiceLoads();
   readonly #limit = new LogLimit();
   #results: ResultSubscriber | null = null;
@@ -99,11 +100,12 @@ class Sink implements Service {
       metrics: context.metrics,
     });
     this.#streams = new Streams(
-      { reorder, encode, inFlight: config.ingest.inFlight, streams: config.streams, osd: config.defaults.osd },
+      { reorder, encode, inFlight: config.ingest.inFlight, streams: config.streams, osd: config.defaults.osd, outputs: config.defaults.outputs },
       {
         addon: { createOutput, monotonicNs },
         rtsp: this.#rtsp.server,
         counters,
+        outputCounters: new OutputCounters(context.metrics),
         log,
         publish: (record) => {
           this.#publish(record);

@@ -6,6 +6,7 @@ import type {
   GetSnapshotResponse,
   SnapshotServiceServer,
 } from '#proto/framebus/snapshot/v1/snapshot_service.js';
+import type { SnapshotOptions } from './stream.js';
 import type { Snapshot } from './stream_output.js';
 import { noPicture, type Streams } from './streams.js';
 
@@ -13,19 +14,20 @@ import { noPicture, type Streams } from './streams.js';
 export const DEFAULT_QUALITY = 90;
 
 /**
- * The latest annotated picture of a stream.
- * Throws STREAM_NOT_FOUND, STREAM_NO_PICTURE, OPTION_INVALID.
+ * The latest picture of a stream, or its next clean one.
+ * Throws STREAM_NOT_FOUND, OUTPUT_NOT_FOUND, STREAM_NO_PICTURE, OPTION_INVALID.
  */
 export async function takeSnapshot(
   streams: Pick<Streams, 'withPicture'>,
   streamId: string,
-  quality: number,
+  options: SnapshotOptions,
 ): Promise<Snapshot> {
+  const { quality, output } = options;
   if (!(Number.isInteger(quality) && quality >= 1 && quality <= 100)) {
     throw new FramebusError('OPTION_INVALID', `quality: ${quality} is not a whole number from 1 to 100`);
   }
-  const snapshot = await streams.withPicture(streamId).snapshot(quality);
-  if (!snapshot) throw noPicture(streamId);
+  const snapshot = await streams.withPicture(streamId, output).snapshot(options);
+  if (!snapshot) throw noPicture(streamId, options.clean ? 'no next picture within 5 s' : undefined);
   return snapshot;
 }
 
@@ -36,8 +38,8 @@ export function snapshotService(streams: Pick<Streams, 'withPicture'>): Snapshot
       call: ServerUnaryCall<GetSnapshotRequest, GetSnapshotResponse>,
       done: sendUnaryData<GetSnapshotResponse>,
     ) => {
-      const { streamId, quality } = call.request;
-      takeSnapshot(streams, streamId, quality === 0 ? DEFAULT_QUALITY : quality).then(
+      const { streamId, quality, output, clean } = call.request;
+      takeSnapshot(streams, streamId, { quality: quality === 0 ? DEFAULT_QUALITY : quality, output, clean }).then(
         ({ jpeg, record }) => {
           done(null, { jpeg: Buffer.from(jpeg), record });
         },

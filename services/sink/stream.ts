@@ -52,11 +52,23 @@ export interface StreamBooks {
   dropped(reason: SinkDrop): void;
 }
 
-/** The pictures' way out, see StreamOutput. */
+/** Which picture of a stream is wanted. */
+export interface SnapshotOptions {
+  /** JPEG's, 1 to 100. */
+  quality: number;
+  /** '': the annotated one. */
+  output: string;
+  /** Without the drawing, but concealed. */
+  clean: boolean;
+}
+
+/** The pictures' way out, see StreamOutputs. */
 export interface PictureOutput {
   push(picture: Picture): 'queued' | 'full' | 'failed';
-  snapshot(quality: number): Promise<Snapshot | null>;
-  openViewer(listener: (event: ViewerEvent) => void): Viewer | null;
+  /** The picture of a record comes no more. True when the annotated output has it already. */
+  abandon(record: DetectionRecord, reason: 'stale' | 'encoder_full'): boolean;
+  snapshot(options: SnapshotOptions): Promise<Snapshot | null>;
+  openViewer(listener: (event: ViewerEvent) => void, output: string): Viewer | null;
   close(): Promise<void>;
 }
 
@@ -143,20 +155,20 @@ export class Stream {
       if (outcome === 'full') return;
       this.#waiting.shift();
       lease?.release();
-      if (outcome === 'stale') this.#books.dropped('stale');
+      if (outcome === 'stale') this.#lose(picture.record, 'stale');
       if (outcome === 'failed') this.#books.dropped('encoder_failed');
     }
     this.#emptied?.();
   }
 
-  /** The latest drawn picture as a JPEG; null before the first one. */
-  snapshot(quality: number): Promise<Snapshot | null> {
-    return this.#output.snapshot(quality);
+  /** The latest picture of an output as a JPEG, or its next clean one; null when there is none. */
+  snapshot(options: SnapshotOptions): Promise<Snapshot | null> {
+    return this.#output.snapshot(options);
   }
 
-  /** The pictures as fragmented MP4; null before the first one. */
-  openViewer(listener: (event: ViewerEvent) => void): Viewer | null {
-    return this.#output.openViewer(listener);
+  /** The pictures of an output as fragmented MP4; null before the first one. '': the annotated output. */
+  openViewer(listener: (event: ViewerEvent) => void, output = ''): Viewer | null {
+    return this.#output.openViewer(listener, output);
   }
 
   /** Sends out what is in the window, then ends the output. Idempotent. */
@@ -170,7 +182,7 @@ export class Stream {
     await this.#output.close();
     for (const picture of this.#waiting.splice(0)) {
       release(picture.lease);
-      this.#books.dropped('encoder_full');
+      this.#lose(picture.record, 'encoder_full');
     }
   }
 
@@ -215,8 +227,12 @@ export class Stream {
       this.#draw({ lease, record, overlay, decodedMonotonicNs });
     } else {
       lease?.release();
-      this.#books.dropped('stale');
+      this.#lose(record, 'stale');
     }
+  }
+
+  #lose(record: DetectionRecord, reason: 'stale' | 'encoder_full'): void {
+    if (!this.#output.abandon(record, reason)) this.#books.dropped(reason);
   }
 
   #draw(picture: Picture): void {

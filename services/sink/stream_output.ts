@@ -6,6 +6,7 @@ import type {
   FrameLease,
   Output,
   OutputEvent,
+  OutputOptions,
   Overlay,
   RtspServer,
   Viewer,
@@ -29,6 +30,14 @@ export interface StreamOutputListener {
   dropped(reason: 'stale' | 'encoder_failed'): void;
   /** There is no encoder now; it is made anew after a pause. */
   failed(code: string, message: string): void;
+}
+
+/** What differs in an output beside the annotated one. */
+export interface FurtherPictures {
+  /** Pixels, even; null: the frames' own size. */
+  width: number | null;
+  /** Live: one that is too slow keeps no frames that the others need. */
+  yielding: boolean;
 }
 
 export interface EncodedPicture {
@@ -69,18 +78,20 @@ const sameFormat = (a: FrameFormat, b: FrameFormat): boolean =>
   (Object.keys(a) as (keyof FrameFormat)[]).every((key) => a[key] === b[key]);
 
 /**
- * The one annotated, encoded picture stream of a stream: RTSP mount, page
- * viewers and snapshots hang on it. Another frame format means another encoder
- * under the same mount; viewers of the old one are ended and come back.
+ * One encoded picture stream of a stream: RTSP mount, page viewers and
+ * snapshots hang on it. Another frame format means another encoder under the
+ * same mount; viewers of the old one are ended and come back.
  */
 export class StreamOutput {
-  readonly #streamId: string;
+  /** Its path below the RTSP server: the stream, or the stream and the output. */
+  readonly #mount: string;
   readonly #encode: EncodeOptions;
   readonly #addon: Pick<Addon, 'createOutput'>;
   readonly #rtsp: Pick<RtspServer, 'mount' | 'unmount'>;
   readonly #listener: StreamOutputListener;
   readonly #nowMs: () => number;
   readonly #recording: Pick<StreamRecording, 'attach'> | null;
+  readonly #further: Required<Pick<OutputOptions, 'width' | 'yielding'>>;
   /** Records of the latest pictures, by number, oldest first. */
   readonly #records = new Map<bigint, DetectionRecord>();
   readonly #closing = new Set<Promise<void>>();
@@ -91,21 +102,23 @@ export class StreamOutput {
   #closed = false;
 
   constructor(
-    streamId: string,
+    mount: string,
     encode: EncodeOptions,
     addon: Pick<Addon, 'createOutput'>,
     rtsp: Pick<RtspServer, 'mount' | 'unmount'>,
     listener: StreamOutputListener,
     nowMs: () => number,
     recording: Pick<StreamRecording, 'attach'> | null = null,
+    further: FurtherPictures | null = null,
   ) {
-    this.#streamId = streamId;
+    this.#mount = mount;
     this.#encode = encode;
     this.#addon = addon;
     this.#rtsp = rtsp;
     this.#listener = listener;
     this.#nowMs = nowMs;
     this.#recording = recording;
+    this.#further = { width: further?.width ?? 0, yielding: further?.yielding ?? false };
   }
 
   /** Pictures in the encoder now. */
@@ -134,8 +147,22 @@ export class StreamOutput {
   async snapshot(quality: number): Promise<Snapshot | null> {
     const taken = await this.#encoder?.output.snapshot(quality);
     if (!taken) return null;
-    const record = this.#records.get(taken.seq) ?? this.#encoder?.pending.get(taken.seq)?.record;
+    const record = this.#recordOf(taken.seq);
     return record ? { jpeg: taken.jpeg, record } : null;
+  }
+
+  /** JPEG of the next picture, without the drawing but concealed; null when none comes in time. */
+  async cleanSnapshot(quality: number, timeoutMs: number): Promise<Snapshot | null> {
+    const untilMs = this.#nowMs() + timeoutMs;
+    for (let leftMs = timeoutMs; leftMs > 0; leftMs = untilMs - this.#nowMs()) {
+      const encoder = this.#encoder;
+      if (encoder === null) return null;
+      const taken = await encoder.output.captureNext({ quality, drawn: false, timeoutMs: Math.ceil(leftMs) });
+      // One that was dropped, or not let in: then the one after it.
+      const record = taken && this.#recordOf(taken.seq);
+      if (taken && record) return { jpeg: taken.jpeg, record };
+    }
+    return null;
   }
 
   /** A viewer of the pictures; null when there are none yet. */
@@ -166,10 +193,11 @@ export class StreamOutput {
     const pending = new Map<bigint, Sent>();
     const output = this.#addon.createOutput(
       {
-        streamId: this.#streamId,
+        streamId: this.#mount,
         format,
         encode: this.#encode,
         queue: ENCODER_QUEUE,
+        ...this.#further,
       },
       (event) => {
         this.#hear(encoder, event);
@@ -177,7 +205,7 @@ export class StreamOutput {
     );
     const encoder: Encoder = { output, format, pending, recording: this.#recording?.attach(output) ?? null };
     try {
-      this.#rtsp.mount(this.#streamId, output);
+      this.#rtsp.mount(this.#mount, output);
     } catch (error) {
       this.#finish(encoder);
       throw error;
@@ -212,6 +240,10 @@ export class StreamOutput {
     if (encoder !== null && encoder === this.#encoder) this.#retire();
   }
 
+  #recordOf(number: bigint): DetectionRecord | undefined {
+    return this.#records.get(number) ?? this.#encoder?.pending.get(number)?.record;
+  }
+
   #remember(number: bigint, record: DetectionRecord): void {
     this.#records.set(number, record);
     this.#records.delete(number - BigInt(REMEMBERED));
@@ -222,7 +254,7 @@ export class StreamOutput {
     const encoder = this.#encoder;
     if (!encoder) return;
     this.#encoder = null;
-    this.#rtsp.unmount(this.#streamId);
+    this.#rtsp.unmount(this.#mount);
     this.#finish(encoder);
   }
 

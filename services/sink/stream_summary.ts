@@ -31,15 +31,20 @@ export interface StreamSummary {
   latency: { p50Ms: number; p99Ms: number } | null;
   drops: Record<string, number>;
   detections: Record<string, number>;
+  /** Names of its outputs beside the annotated one. */
+  outputs: string[];
 }
 
 /** Makes one summary of each stream of what the service instances say of it. */
 export class StreamSummaries {
   readonly #heard = new Map<string, Heard>();
   readonly #nowMs: () => number;
+  readonly #outputs: (streamId: string) => string[];
 
-  constructor(nowMs: () => number) {
+  /** `outputs`: names of a stream's further outputs. */
+  constructor(nowMs: () => number, outputs: (streamId: string) => string[] = () => []) {
     this.#nowMs = nowMs;
+    this.#outputs = outputs;
   }
 
   hear(status: ServiceStatus): void {
@@ -60,7 +65,7 @@ export class StreamSummaries {
         byId.set(stream.streamId, list);
       }
     }
-    return [...byId.keys()].sort().map((id) => summarize(id, byId.get(id) ?? []));
+    return [...byId.keys()].sort().map((id) => ({ ...summarize(id, byId.get(id) ?? []), outputs: this.#outputs(id) }));
   }
 
   #fresh(): Heard[] {
@@ -92,7 +97,7 @@ function contribution({ status, before }: Heard, stream: StreamStatus): Contribu
 
 type Counter = 'framesIn' | 'framesInferred' | 'framesOut';
 
-function summarize(id: string, all: Contribution[]): StreamSummary {
+function summarize(id: string, all: Contribution[]): Omit<StreamSummary, 'outputs'> {
   const from = (service: string) => all.filter((c) => c.service === service);
   // Whoever makes the frames: ingest, or a program of the user's own.
   const owners = [...from('ingest'), ...from('producer')];

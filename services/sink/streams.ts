@@ -1,6 +1,6 @@
 import type { Addon, EncodeOptions, RtspServer } from '../../native/contract.js';
 import { groupHold, routeGroups, SINK_GROUP } from '../../lib/bus/route.js';
-import type { OsdConfig, ReorderConfig, StreamConfig, TrackerConfig } from '../../lib/config.js';
+import type { OsdConfig, OutputConfig, ReorderConfig, StreamConfig, TrackerConfig } from '../../lib/config.js';
 import type { Counters, StreamCounters } from '../../lib/counters.js';
 import { FramebusError } from '../../lib/errors.js';
 import type { Log } from '../../lib/log.js';
@@ -8,17 +8,21 @@ import type { Unversioned } from '../../lib/messages.js';
 import type { TrackHints } from '#proto/framebus/track/v1/track_hints.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import { LogLimit } from '../../lib/log_limit.js';
+import type { OutputCounters } from './output_counters.js';
 import { uninferredReason } from './record.js';
 import { LaterLease, Stream, type Received, type StreamBooks, type StreamOptions } from './stream.js';
 import { StreamDrawing } from './stream_drawing.js';
 import { StreamTracking } from './stream_tracking.js';
-import { StreamOutput } from './stream_output.js';
+import { StreamOutput, type FurtherPictures, type StreamOutputListener } from './stream_output.js';
+import { outputEncode, StreamOutputs, type FurtherOutput } from './stream_outputs.js';
 import type { StreamRecording } from './recording/stream_recording.js';
 
 /** A lossless frame is waited for as long as a worker may need to be replaced. */
 const LOSSLESS_DEADLINE_MS = 30_000;
-/** Of the frames that sink may hold, those that the window leaves to the encoder's queue. */
+/** Of the frames that sink may hold, those that the window leaves to the annotated output's queue. */
 const SPARE_SLOTS = 2;
+/** And to each further one: what it holds when it is too slow. */
+const SPARE_SLOTS_FURTHER = 1;
 /** Window of a stream that the configuration does not name: what a default pool allows. */
 const UNNAMED_WINDOW = 8;
 
@@ -30,12 +34,15 @@ export interface StreamsOptions {
   streams: readonly StreamConfig[];
   /** What is drawn on streams that nobody has configured. */
   osd: OsdConfig;
+  /** And their further outputs. */
+  outputs: readonly OutputConfig[];
 }
 
 export interface StreamsParts {
   addon: Pick<Addon, 'createOutput' | 'monotonicNs'>;
   rtsp: Pick<RtspServer, 'mount' | 'unmount'>;
   counters: Counters;
+  outputCounters: Pick<OutputCounters, 'of'>;
   log: Log;
   /** Gets the records of all streams, in order per stream. */
   publish: (record: DetectionRecord) => void;
@@ -57,7 +64,7 @@ export function streamOptions(
       deadlineMs: Math.max(reorder.deadlineMs, LOSSLESS_DEADLINE_MS),
     };
   }
-  const free = config ? sinkHold(config, inFlight) - SPARE_SLOTS : UNNAMED_WINDOW;
+  const free = config ? sinkHold(config, inFlight) - SPARE_SLOTS - SPARE_SLOTS_FURTHER * config.outputs.length : UNNAMED_WINDOW;
   return {
     windowFrames: Math.min(reorder.window, Math.max(2, free)),
     deadlineMs: reorder.deadlineMs,
@@ -86,7 +93,10 @@ export class Streams {
   constructor(options: StreamsOptions, parts: StreamsParts) {
     this.#options = options;
     this.#parts = parts;
-    for (const { id } of options.streams) parts.counters.stream(id);
+    for (const { id, outputs } of options.streams) {
+      parts.counters.stream(id);
+      for (const { name } of outputs) parts.outputCounters.of(id, name);
+    }
   }
 
   /** Names of the streams that are configured or have been heard of. */
@@ -103,9 +113,19 @@ export class Streams {
     throw new FramebusError('STREAM_NOT_FOUND', `stream "${streamId}": not found; ${known}`);
   }
 
-  /** A stream that has had a frame. Throws STREAM_NOT_FOUND, STREAM_NO_PICTURE. */
-  withPicture(streamId: string): Stream {
+  /** Names of the further outputs of a stream. */
+  outputs(streamId: string): string[] {
+    return this.#outputConfigs(streamId).map(({ name }) => name);
+  }
+
+  /** A stream that has had a frame, and that output. Throws STREAM_NOT_FOUND, OUTPUT_NOT_FOUND, STREAM_NO_PICTURE. */
+  withPicture(streamId: string, output = ''): Stream {
     this.require(streamId);
+    const outputs = this.outputs(streamId);
+    if (output !== '' && !outputs.includes(output)) {
+      const known = outputs.length === 0 ? 'it has none but the annotated one' : `it has ${outputs.join(', ')}`;
+      throw new FramebusError('OUTPUT_NOT_FOUND', `stream "${streamId}": no output "${output}"; ${known}`);
+    }
     const stream = this.#streams.get(streamId);
     if (stream) return stream;
     throw noPicture(streamId);
@@ -133,35 +153,61 @@ export class Streams {
 
   #create(streamId: string): Stream {
     const { reorder, encode, inFlight, streams, osd } = this.#options;
-    const { addon, rtsp, counters, publish } = this.#parts;
+    const { addon, counters, publish } = this.#parts;
     const books = streamBooks(counters.stream(streamId));
     const nowMs = (): number => performance.now();
-    const output = new StreamOutput(
-      streamId,
-      encode,
-      addon,
-      rtsp,
-      {
-        encoded: (picture) => {
-          books.encoded(picture);
-          stream.resume();
-        },
-        dropped: (reason) => {
-          books.dropped(reason);
-          stream.resume();
-        },
-        failed: (code, message) => {
-          this.#complain(streamId, code, message);
-        },
-      },
-      nowMs,
-      this.#parts.recording(streamId),
-    );
     const config = streams.find(({ id }) => id === streamId);
+    const room = (): void => {
+      stream.resume();
+    };
+    const annotated = this.#output(streamId, encode, books, room, config?.record.output === null);
+    const output = new StreamOutputs(annotated, this.#further(streamId, config, room), config?.mode === 'lossless');
     const options = streamOptions(config, reorder, inFlight);
     const clock = { monotonicNs: () => addon.monotonicNs(), nowMs, unixNs: () => BigInt(Date.now()) * 1_000_000n };
     const stream = new Stream(options, books, output, publish, clock, this.#tracking(config), new StreamDrawing(config?.osd ?? osd));
     return stream;
+  }
+
+  #outputConfigs(streamId: string): readonly OutputConfig[] {
+    return (this.#options.streams.find(({ id }) => id === streamId) ?? this.#options).outputs;
+  }
+
+  #further(streamId: string, config: StreamConfig | undefined, room: () => void): FurtherOutput[] {
+    return this.#outputConfigs(streamId).map((one) => {
+      const counter = this.#parts.outputCounters.of(streamId, one.name);
+      const encode = outputEncode(this.#options.encode, one);
+      const recorded = config?.record.output === one.name;
+      const output = this.#output(streamId, encode, counter, room, recorded, { ...one, yielding: config?.mode !== 'lossless' });
+      return { name: one.name, draw: one.draw, output, counter };
+    });
+  }
+
+  /** `room`: called when there may be room for another picture. Without `further` it is the annotated one. */
+  #output(
+    streamId: string,
+    encode: EncodeOptions,
+    books: Pick<StreamOutputListener, 'encoded' | 'dropped'>,
+    room: () => void,
+    recorded: boolean,
+    further: (Pick<OutputConfig, 'name'> & FurtherPictures) | null = null,
+  ): StreamOutput {
+    const { addon, rtsp } = this.#parts;
+    const listener: StreamOutputListener = {
+      encoded: (picture) => {
+        books.encoded(picture);
+        room();
+      },
+      dropped: (reason) => {
+        books.dropped(reason);
+        room();
+      },
+      failed: (code, message) => {
+        this.#complain(streamId, further?.name ?? null, code, message);
+      },
+    };
+    const mount = further === null ? streamId : `${streamId}/${further.name}`;
+    const recording = recorded ? this.#parts.recording(streamId) : null;
+    return new StreamOutput(mount, encode, addon, rtsp, listener, () => performance.now(), recording, further);
   }
 
   /** null: objects are not followed. A stream that nobody has configured is followed as by default. */
@@ -172,15 +218,17 @@ export class Streams {
     return new StreamTracking({ kind, ...rest }, Math.floor(Date.now() / 1000), told ? this.#parts.tell : null);
   }
 
-  #complain(stream: string, code: string, cause: string): void {
-    const skipped = this.#limit.take(`${stream} ${code}`);
+  /** `output`: null is the annotated one. */
+  #complain(stream: string, output: string | null, code: string, cause: string): void {
+    const skipped = this.#limit.take(`${stream} ${output ?? ''} ${code}`);
     if (skipped === null) return;
-    this.#parts.log.error({ stream, code, cause, skipped }, 'the encoder failed; it is made anew');
+    const where = output === null ? { stream } : { stream, output };
+    this.#parts.log.error({ ...where, code, cause, skipped }, 'the encoder failed; it is made anew');
   }
 }
 
-export function noPicture(streamId: string): FramebusError {
-  return new FramebusError('STREAM_NO_PICTURE', `stream "${streamId}": no picture yet`);
+export function noPicture(streamId: string, cause = 'no picture yet'): FramebusError {
+  return new FramebusError('STREAM_NO_PICTURE', `stream "${streamId}": ${cause}`);
 }
 
 /** Writes a stream's numbers into the counters of the service. */

@@ -208,6 +208,8 @@ export interface SinkRigOptions {
   records?: string;
   /** Keys of defaults.osd. */
   osd?: string;
+  /** Further outputs of all streams, each as in YAML: "{name: clean}". */
+  outputs?: readonly string[];
   /** Keys of sink.rtsp beside the port, as in YAML. */
   rtsp?: string;
   bitrateKbps?: number;
@@ -224,7 +226,7 @@ export class SinkRig {
   readonly #config: string;
 
   private constructor(url: string, nats: NatsConnection, streams: readonly string[], options: SinkRigOptions) {
-    const { ports = {}, records = '', osd = '', rtsp = '', bitrateKbps = 4000, codec = 'h264', recordings } = options;
+    const { ports = {}, records = '', osd = '', outputs = [], rtsp = '', bitrateKbps = 4000, codec = 'h264', recordings } = options;
     this.url = url;
     this.nats = nats;
     chmodSync(this.directory, 0o750);
@@ -242,6 +244,7 @@ sink:
   encode: {codec: ${codec}, preset: ultrafast, keyframe_interval: 1s, threads: 1, bitrate_kbps: ${bitrateKbps}}
 defaults:
   osd: {${osd}}
+  outputs: [${outputs.join(', ')}]
   record: {enabled: ${String(recordings !== undefined)}, ${recordings?.record ?? ''}}
 streams:
 ${streams.map((id) => `  ${id}: {source: /clip.mp4, slots: 16, mode: ${id === LOSSLESS ? 'lossless' : 'latest'}}`).join('\n')}

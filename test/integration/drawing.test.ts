@@ -37,7 +37,7 @@ function snapshots(address: string): () => Promise<GetSnapshotResponse> {
   });
   return () =>
     new Promise((resolve, reject) => {
-      client.getSnapshot({ streamId: 'gate', quality: 95 }, (error, response) => {
+      client.getSnapshot({ streamId: 'gate', quality: 95, output: '', clean: false }, (error, response) => {
         if (error) reject(error);
         else resolve(response);
       });

@@ -38,7 +38,7 @@ function client(address: string): SnapshotServiceClient {
 
 function getSnapshot(to: SnapshotServiceClient): Promise<ServiceError | GetSnapshotResponse> {
   return new Promise((resolve) => {
-    to.getSnapshot({ streamId: 'gate', quality: 0 }, (error, response) => {
+    to.getSnapshot({ streamId: 'gate', quality: 0, output: '', clean: false }, (error, response) => {
       resolve(error ?? response);
     });
   });

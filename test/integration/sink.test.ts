@@ -83,7 +83,7 @@ function getSnapshot(address: string, streamId: string): Promise<GetSnapshotResp
     client.close();
   });
   return new Promise((resolve, reject) => {
-    client.getSnapshot({ streamId, quality: 0 }, (error, response) => {
+    client.getSnapshot({ streamId, quality: 0, output: '', clean: false }, (error, response) => {
       if (error) reject(error);
       else resolve(response);
     });

@@ -37,6 +37,7 @@ describe('a right file', () => {
         thresholds: {},
         region: null,
         secondary: [],
+        outputs: [],
         tracker: { kind: 'byte', highConfidence: 0.6, lowConfidence: 0.1, newConfidence: null, minOverlap: null, inertia: 0.2, lostMs: 2000, confirmHits: 3 },
         osd: {
           color: 'class',
@@ -49,7 +50,7 @@ describe('a right file', () => {
           conceal: { labels: [], with: 'blur' },
           shapes: [],
         },
-        record: { enabled: false, folder: 'gate', segmentMs: 600_000, maxBytes: 2 ** 31, keepMs: 86_400_000, sidecar: true },
+        record: { enabled: false, folder: 'gate', segmentMs: 600_000, maxBytes: 2 ** 31, keepMs: 86_400_000, sidecar: true, output: null },
         memory: 'auto',
         slots: 16,
         transport: 'tcp',

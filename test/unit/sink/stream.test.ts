@@ -67,6 +67,7 @@ function rig(options: { lossless?: boolean; room?: number; windowFrames?: number
         pushed.push(picture);
         return 'queued';
       },
+      abandon: () => false,
       snapshot: () => Promise.resolve(null),
       openViewer: () => null,
       close: () => Promise.resolve(),

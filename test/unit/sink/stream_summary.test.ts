@@ -51,7 +51,7 @@ describe('StreamSummaries', () => {
 
   it('makes one line of what the services say', () => {
     const clock = { ms: 0 };
-    const summaries = new StreamSummaries(() => clock.ms);
+    const summaries = new StreamSummaries(() => clock.ms, (id) => (id === 'gate' ? ['clean'] : []));
     summaries.hear(ingest(1, 30));
     summaries.hear(sink(1, 20));
     summaries.hear(ingest(2, 60, { drops: { superseded: 4n, pool_exhausted: 1n } }));
@@ -74,6 +74,7 @@ describe('StreamSummaries', () => {
         latency: { p50Ms: 40, p99Ms: 90 },
         drops: { superseded: 4, pool_exhausted: 1, late: 2 },
         detections: { person: 7 },
+        outputs: ['clean'],
       },
     ]);
   });
