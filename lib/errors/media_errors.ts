@@ -84,6 +84,12 @@ export const MEDIA_ERRORS = {
     retryable: true,
     remedy: 'Close other browser windows, or watch by RTSP.',
   },
+  VIEW_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    exit: EXIT.unavailable,
+    retryable: true,
+    remedy: 'Its connection has ended; GET /api/bundles opens another one.',
+  },
   OUTPUT_FAILED: {
     grpc: 'INTERNAL',
     exit: EXIT.software,

@@ -23,7 +23,7 @@ export function objectColor({ classId, trackId }: Pick<Detection, 'classId' | 't
 }
 
 /** The part of a track id that counts; the other one is the tracker's start. */
-const trackNumber = (trackId: bigint): number => Number(trackId & 0xffff_ffffn);
+export const trackNumber = (trackId: bigint): number => Number(trackId & 0xffff_ffffn);
 
 function numberColor(number: number): number {
   const hue = (FIRST_HUE_DEGREES + number * GOLDEN_ANGLE_DEGREES) % 360;

@@ -31,8 +31,8 @@ export function pageRoutes({ streams, views, events, status }: PageParts): HttpR
     {
       method: 'GET',
       path: '/api/events',
-      handle: ({ response }) => {
-        events.add(response);
+      handle: ({ response, url }) => {
+        events.add(response, url.searchParams.get('alone'));
         events.send('status', status());
       },
     },

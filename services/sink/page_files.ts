@@ -11,11 +11,19 @@ const FILES = {
   'index.html': 'text/html; charset=utf-8',
   'style.css': 'text/css; charset=utf-8',
   'icon.svg': 'image/svg+xml',
-  'main.mjs': 'text/javascript; charset=utf-8',
+  'addresses.mjs': 'text/javascript; charset=utf-8',
   'card.mjs': 'text/javascript; charset=utf-8',
-  'player.mjs': 'text/javascript; charset=utf-8',
+  'detail.mjs': 'text/javascript; charset=utf-8',
+  'elements.mjs': 'text/javascript; charset=utf-8',
+  'live_bundle.mjs': 'text/javascript; charset=utf-8',
   'live_edge.mjs': 'text/javascript; charset=utf-8',
+  'main.mjs': 'text/javascript; charset=utf-8',
   'mp4.mjs': 'text/javascript; charset=utf-8',
+  'player.mjs': 'text/javascript; charset=utf-8',
+  'reasons.mjs': 'text/javascript; charset=utf-8',
+  'stages.mjs': 'text/javascript; charset=utf-8',
+  'still_queue.mjs': 'text/javascript; charset=utf-8',
+  'views.mjs': 'text/javascript; charset=utf-8',
 } as const;
 
 /** Nothing but what this server sends itself; pictures and video also from memory (blob:). */

@@ -23,6 +23,7 @@ import type { StreamStatus } from '#proto/framebus/status/v1/status.js';
 import { StatusServiceService } from '#proto/framebus/status/v1/status_service.js';
 import { DetectionServiceImpl } from './detection_service.js';
 import { FrameLeaser } from './frame_leaser.js';
+import { bundleRoutes, LiveBundles } from './live_bundle.js';
 import { LiveViews } from './live_view.js';
 import { LogLimit } from '../../lib/log_limit.js';
 import { pageRoutes } from './page.js';
@@ -77,6 +78,7 @@ class Sink implements Service {
   readonly #streams: Streams;
   readonly #detections: DetectionServiceImpl;
   readonly #views: LiveViews;
+  readonly #bundles: LiveBundles;
   readonly #events = new PageEvents(nowMs);
   readonly #board: StatusBoard;
   readonly #summaries = new StreamSummaries(nowMs, (streamId) => this.#streams.outputs(streamId));
@@ -124,15 +126,17 @@ class Sink implements Service {
       reader: () => new RecordReader(nats),
     });
     this.#views = new LiveViews(this.#streams);
+    this.#bundles = new LiveBundles(this.#streams);
     this.#board = new StatusBoard(nats, nowMs);
     this.#rpc = new RpcServer(context.grpc);
     this.#registerMetrics();
-    this.routes = pageRoutes({
+    const routes = pageRoutes({
       streams: this.#streams,
       views: this.#views,
       events: this.#events,
       status: () => this.#pageStatus(),
     });
+    this.routes = [...routes, ...bundleRoutes(this.#bundles)];
   }
 
   async start(): Promise<void> {
@@ -177,6 +181,7 @@ class Sink implements Service {
     await this.#store.close();
     this.#detections.close();
     this.#views.close();
+    this.#bundles.close();
     this.#events.close();
     if (this.#statusTimer) clearInterval(this.#statusTimer);
     await this.#rpc.close();
@@ -255,7 +260,7 @@ class Sink implements Service {
       recordsNotStored: () => this.#store.notStored,
       clients: () => ({
         grpc: this.#hub.subscribers,
-        page: this.#views.viewers,
+        page: this.#views.viewers + this.#bundles.viewers,
         rtsp: this.#rtsp.server.clients(),
       }),
       leases: () => this.#consumer.held(),

@@ -61,6 +61,19 @@ function paint(planes: readonly Plane[], seq: number, noise: boolean): void {
   for (const plane of chroma) plane.data.fill(128);
 }
 
+/** The wall clock in bars: 32 bits of the Unix time in milliseconds, highest first, over the lower quarter. */
+function paintClock([luma]: readonly Plane[]): void {
+  if (!luma) throw new Error('a frame without planes');
+  const time = Date.now() >>> 0;
+  const bar = Math.floor(luma.width / 32);
+  for (let y = Math.ceil((luma.height * 3) / 4); y < luma.height; y++) {
+    for (let bit = 0; bit < 32; bit++) {
+      const at = y * luma.stride + bit * bar;
+      luma.data.fill(((time >>> (31 - bit)) & 1) === 1 ? 235 : 16, at, at + bar);
+    }
+  }
+}
+
 /** What was "seen" in frame `seq`: a person that walks, and a car that nobody is sure of. */
 export function detectionsOf(seq: bigint): Detection[] {
   const x = Number(seq % 100n);
@@ -83,6 +96,8 @@ export interface PlayOptions {
   wait?: boolean;
   /** Pictures that take all the bits that there are, no two alike. */
   noise?: boolean;
+  /** The time at which it was made stands in the picture, see `probe.clockMs`. */
+  clock?: boolean;
 }
 
 /** Publishes frames in the bus as ingest does, and answers for each as infer does. */
@@ -105,7 +120,7 @@ export class TestProducer {
 
   /** Begins a new epoch of a stream; returns how to end it. */
   play(streamId: string, options: PlayOptions = {}): () => void {
-    const { width = 320, height = 240, fps = FPS, count = Infinity, wait = false, noise = false } = options;
+    const { width = 320, height = 240, fps = FPS, count = Infinity, wait = false, noise = false, clock = false } = options;
     const format = frameFormat(width, height);
     const pool = createProducerPool(this.#server, { streamId, format, memory: 'shm', slots: 16, groups: groups(['sink', 15]) });
     this.#pools.add(pool);
@@ -124,7 +139,9 @@ export class TestProducer {
         return;
       }
       const number = seq++;
-      paint(slot.planes(), number, noise);
+      const planes = slot.planes();
+      paint(planes, number, noise);
+      if (clock) paintClock(planes);
       const decodedMonotonicNs = monotonicNs();
       const frame = FrameDescriptor.fromPartial({
         streamId,

@@ -2,57 +2,13 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { chromium, type Page } from 'playwright-core';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { StreamState } from '#proto/framebus/status/v1/status.js';
+import { describe, expect, test } from 'vitest';
+import { browse, CHROMIUM, expectMovement, textOf } from '../helpers/browsed_page.js';
 import { eventually } from '../helpers/eventually.js';
 import { ROOT } from '../helpers/process.js';
+import { tellState } from '../helpers/page_status.js';
 import { SinkRig, TestProducer } from '../helpers/sink_rig.js';
-
-const CHROMIUM = '/usr/bin/chromium';
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-background-networking'];
-
-interface Browsed {
-  page: Page;
-  /** What the browser complained about: scripts, blocked resources. */
-  complaints: string[];
-}
-
-interface BrowseOptions {
-  width?: number;
-  height?: number;
-  /** false: a browser that cannot play, such as an iPhone's. */
-  mse?: boolean;
-}
-
-async function browse(url: string, options: BrowseOptions = {}): Promise<Browsed> {
-  const { width = 1280, height = 900, mse = true } = options;
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
-  onTestFinished(() => browser.close());
-  const page = await browser.newPage({ viewport: { width, height } });
-  await page.addInitScript({ path: join(ROOT, 'test/fixtures/page_probe.mjs') });
-  if (!mse) await page.addInitScript('probe.forgetMse()');
-  const complaints: string[] = [];
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('console', (message) => {
-    if (message.type() === 'error') complaints.push(message.text());
-  });
-  await page.goto(url);
-  return { page, complaints };
-}
-
-/** The picture that a card shows now, 64 × 48, one number a pixel. */
-const pixels = (page: Page, stream: string): Promise<number[] | null> =>
-  page.evaluate<number[] | null>(`probe.pixels('${stream}')`);
-
-/** Pixels that differ clearly between two pictures. */
-const changed = (a: number[], b: number[]): number =>
-  a.filter((value, i) => Math.abs(value - (b[i] ?? 0)) > 40).length;
-
-async function expectMovement(page: Page, stream: string): Promise<void> {
-  const first = await eventually('a picture', () => pixels(page, stream));
-  expect(new Set(first).size, 'more than one colour').toBeGreaterThan(4);
-  await eventually('movement', async () => changed(first, (await pixels(page, stream)) ?? first) > 10);
-}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -62,9 +18,6 @@ async function freePort(): Promise<number> {
   await once(server, 'close');
   return port;
 }
-
-const textOf = (page: Page, selector: string): Promise<string> =>
-  page.locator(selector).first().innerText();
 
 describe.skipIf(!existsSync(CHROMIUM))('page in Chromium (skipped without the package chromium)', () => {
   test('shows moving pictures, numbers and detections', async () => {
@@ -78,7 +31,7 @@ describe.skipIf(!existsSync(CHROMIUM))('page in Chromium (skipped without the pa
     await expectMovement(page, 'yard');
     const card = '[data-stream="gate"]';
     await eventually('a rate', async () => Number(await textOf(page, `${card} [data-figure="fpsOut"]`)) > 15);
-    expect(await textOf(page, `${card} [data-figure="p50"]`)).toMatch(/^\d+ ms$/);
+    expect(await textOf(page, `${card} [data-figure="p50"]`)).toMatch(/^[\d.]+ ms$/);
     expect(await textOf(page, `${card} .size`)).toBe('320 × 240');
     await eventually('detections', async () => /person\s*1/.test(await textOf(page, `${card} .now`)));
     await eventually('the sink itself', async () => /sink/.test(await textOf(page, '#services')));
@@ -87,8 +40,102 @@ describe.skipIf(!existsSync(CHROMIUM))('page in Chromium (skipped without the pa
 
     await page.locator(`${card} .open`).click();
     await eventually('one stream alone', async () => (await page.locator('.card:visible').count()) === 1);
-    expect(await textOf(page, `${card} .links`)).toContain(`${addresses.rtsp}/gate`);
-    await eventually('a log', async () => (await page.locator(`${card} .log li`).count()) > 3);
+    expect(await textOf(page, `${card} .addresses`)).toContain(`${addresses.rtsp}/gate`);
+    await eventually('a log', async () => (await page.locator(`${card} .log > li`).count()) > 3);
+    await eventually('a track', async () => /person\s*#\d+\s*87 %/.test(await textOf(page, `${card} .log .objects`)));
+    await eventually('stages', async () => /decoder to record\s*[\d.]+ ms/.test(await textOf(page, `${card} .stages`)));
+    expect(await textOf(page, `${card} .addresses`)).toMatch(/grpcurl .*'{"stream_ids":\["gate"\]}'/);
+    await expectMovement(page, 'gate');
+    const [saved] = await Promise.all([page.waitForEvent('download'), page.getByText('Save a snapshot').click()]);
+    expect(saved.suggestedFilename()).toMatch(/^gate-[\dT-]+Z\.jpg$/);
+
+    await page.keyboard.press('ArrowRight');
+    await page.locator('[data-stream="yard"] .detail').waitFor();
+    await page.keyboard.press('Escape');
+    await eventually('all streams', async () => (await page.locator('.card:visible').count()) === 2);
+    expect(await page.evaluate<string>('document.activeElement.getAttribute("aria-label")')).toBe('Show yard alone');
+  });
+
+  test('shows a picture that is less than a second old', async () => {
+    const rig = await SinkRig.start();
+    const { addresses } = await rig.sink();
+    new TestProducer(rig.directory, rig.nats).play('gate', { clock: true });
+    const { page } = await browse(addresses.page);
+    const age = () => page.evaluate<number | null>(`probe.clockMs('gate')`);
+    await eventually('a clock', async () => (await age()) !== null);
+    const ages: number[] = [];
+    await eventually(
+      () => `four seconds of pictures that are younger than one; ages ${ages.slice(-40).join(', ')} ms`,
+      async () => {
+        ages.push((await age()) ?? Infinity);
+        const latest = ages.slice(-40);
+        return latest.length === 40 && latest.every((ms) => ms >= 0 && ms < 1000);
+      },
+      { everyMs: 100, timeoutMs: 60_000 },
+    );
+    const sorted = ages.slice(-40).sort((a, b) => a - b);
+    console.info(`the picture is ${sorted[20]} ms behind, at most ${sorted[39]} ms`);
+  });
+
+  test('shows thirty streams, most of them live, and leaves connections for another window', async () => {
+    const streams = Array.from({ length: 30 }, (_, i) => `cam-${String(i + 1).padStart(2, '0')}`);
+    const rig = await SinkRig.start(streams);
+    const { addresses } = await rig.sink();
+    const producer = new TestProducer(rig.directory, rig.nats);
+    for (const stream of streams) producer.play(stream, { width: 160, height: 120, fps: 2 });
+    const { page, complaints } = await browse(addresses.page, { width: 1440, height: 1800 });
+    let last = { shown: [] as string[], playing: [] as string[] };
+    await eventually(
+      () => `twelve that play, and stills of others: ${JSON.stringify(last)}`,
+      async () => {
+        last = await page.evaluate<typeof last>('probe.shown()');
+        return last.playing.length === 12 && last.shown.length > 12;
+      },
+      { timeoutMs: 60_000 },
+    );
+    await expectMovement(page, 'cam-12');
+
+    const second = await page.context().newPage();
+    await second.addInitScript({ path: join(ROOT, 'test/fixtures/page_probe.mjs') });
+    await second.goto(`${addresses.page}#cam-30`);
+    await expectMovement(second, 'cam-30');
+    expect(await second.locator('.card:visible').count()).toBe(1);
+    await second.close();
+
+    await page.locator('#filter').fill('cam-3');
+    await eventually('one is found', async () => (await page.locator('.card:visible').count()) === 1);
+    await expectMovement(page, 'cam-30');
+    expect(complaints.filter((text) => !text.includes('503'))).toEqual([]);
+  });
+
+  test('says why a stream has no new pictures, and goes on with it', async () => {
+    const rig = await SinkRig.start();
+    const { addresses } = await rig.sink();
+    const producer = new TestProducer(rig.directory, rig.nats);
+    const stop = producer.play('gate');
+    const state = tellState(rig.nats, 'gate');
+    const { page } = await browse(addresses.page, { width: 360, height: 740 });
+    await expectMovement(page, 'gate');
+    const card = '[data-stream="gate"]';
+    state.set(StreamState.STREAM_STATE_RECONNECTING, 'rtsp://camera: no route to host');
+    await page.locator(`${card}[data-state="RECONNECTING"]`).waitFor();
+    expect(await textOf(page, `${card} .reason`)).toBe('rtsp://camera: no route to host');
+    expect(await textOf(page, `${card} .wait`)).toBe('No connection, trying again');
+    await eventually('the last picture', () => page.locator(`${card} .still`).isVisible());
+    expect(await page.evaluate<number>('probe.overflow()')).toBe(0);
+    state.set(StreamState.STREAM_STATE_PLAYING, '', { overloaded: 12n });
+    await page.locator(`${card}[data-state="PLAYING"]`).waitFor();
+    await eventually('video again', () => page.locator(`${card} video`).isVisible());
+    await expectMovement(page, 'gate');
+    await eventually('a reason', async () => /12 inference busy/.test(await textOf(page, `${card} .reasons`)));
+    expect(await textOf(page, `${card} .why`)).toContain('in inference already');
+    expect(await page.evaluate<number>('probe.overflow()')).toBe(0);
+
+    stop();
+    await page.locator(`${card}[data-state="STALLED"]`).waitFor();
+    expect(await textOf(page, `${card} .badge`)).toBe('no new pictures');
+    producer.play('gate');
+    await page.locator(`${card}[data-state="PLAYING"]`).waitFor();
     await expectMovement(page, 'gate');
   });
 

@@ -1,23 +1,6 @@
-import { Player } from './player.mjs';
-
-/** Entries of the list of latest detections. */
-const LOG_LENGTH = 8;
-
-const REASONS = {
-  pool_exhausted: 'pool was full',
-  skipped: 'skipped by interval',
-  overloaded: 'inference overloaded',
-  superseded: 'newer frame came first',
-  expired: 'no worker in time',
-  worker_lost: 'worker lost',
-  failed: 'model failed',
-  late: 'result too late',
-  duplicate: 'duplicate result',
-  stale: 'picture gone',
-  encoder_full: 'encoder busy',
-  encoder_failed: 'encoder failed',
-  unknown_version: 'unknown message version',
-};
+import { chip, countByLabel, element, count, milliseconds, write } from './elements.mjs';
+import { fetchFeed, Player } from './player.mjs';
+import { countedReasons } from './reasons.mjs';
 
 const STATES = {
   PLAYING: 'live',
@@ -25,174 +8,219 @@ const STATES = {
   RECONNECTING: 'reconnecting',
   ENDED: 'ended',
   FAILED: 'failed',
+  STALLED: 'no new pictures',
 };
 
-const number = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
-
-const milliseconds = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
-
-/** Entries of a map in an order that stays. */
-const byName = (map) => [...map].sort(([a], [b]) => a.localeCompare(b));
-
-const element = (tag, className, text) => {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
+/** What is said over the picture while there is none, or an old one. */
+const WAITING = {
+  CONNECTING: 'Opening the source',
+  RECONNECTING: 'No connection, trying again',
+  FAILED: 'Failed, and not tried again',
 };
 
-/** A small label with a count; `color` marks the class as it is drawn in the picture. */
-function chip(text, count, color) {
-  const item = element('li', 'chip');
-  if (color) {
-    const dot = element('span', 'dot');
-    dot.style.setProperty('--dot', color);
-    item.append(dot);
-  }
-  item.append(element('span', '', text), element('b', '', count));
-  return item;
-}
+/** Statuses, one a second, without a new picture after which a stream counts as stalled. */
+const STALLED_AFTER = 5;
 
-/** What was seen, by class: how many, or how certain the only one is. */
-function sentence(items) {
-  const classes = new Map();
-  for (const { label, confidence } of items) {
-    const { count } = classes.get(label) ?? { count: 0 };
-    classes.set(label, { count: count + 1, confidence });
-  }
-  const parts = byName(classes).map(([label, { count, confidence }]) =>
-    count > 1 ? `${count} × ${label}` : `${label} ${Math.round(confidence * 100)} %`,
-  );
-  return parts.join(', ');
-}
-
-/** One stream on the page: picture, figures, detections. */
+/** One picture on the page, of a stream or of several in tiles: live, with its figures. */
 export class Card {
+  /** "streams" or "tiles", as in its address. */
+  kind;
+  name;
+  /** Statuses in which it was missing, one after the other. */
+  missed = 0;
   #root;
   #player;
-  #id;
-  #colors = new Map();
+  #bundle;
+  #output = '';
   #state = '';
   #flowing = false;
+  #framesOut = -1;
+  #unchanged = 0;
 
-  /** @param {string} id of the stream */
-  constructor(id) {
-    this.#id = id;
-    const template = document.getElementById('card');
-    this.#root = template.content.firstElementChild.cloneNode(true);
-    this.#root.dataset.stream = id;
-    this.#find('h2').textContent = id;
-    const open = this.#find('.open');
-    open.href = `#${encodeURIComponent(id)}`;
-    open.setAttribute('aria-label', `Show ${id} alone`);
-    this.#find('.still').alt = `Latest picture of ${id}`;
+  /**
+   * @param {'streams' | 'tiles'} kind
+   * @param {string} name
+   * @param {{bundle: import('./live_bundle.mjs').LiveBundle, stills: import('./still_queue.mjs').StillQueue}} parts
+   */
+  constructor(kind, name, { bundle, stills }) {
+    this.kind = kind;
+    this.name = name;
+    this.#bundle = bundle;
+    this.#root = document.getElementById('card').content.firstElementChild.cloneNode(true);
+    this.#root.dataset.stream = name;
+    this.#root.classList.add(kind);
+    this.#root.setAttribute('aria-label', kind === 'tiles' ? `Tiled picture ${name}` : `Stream ${name}`);
+    this.#find('h2').textContent = name;
+    this.#find('.open').href = `#${encodeURIComponent(name)}`;
+    this.#find('.open').setAttribute('aria-label', `Show ${name} alone`);
+    this.#find('video').setAttribute('aria-label', `Live picture of ${name}`);
+    this.#find('.still').alt = `Latest picture of ${name}`;
     const screen = this.#find('.screen');
-    this.#player = new Player(id, this.#find('video'), this.#find('.still'), (shown) =>
-      screen.classList.toggle('has-picture', shown),
-    );
+    this.#player = new Player(this.#source(), this.#find('video'), this.#find('.still'), stills, {
+      picture: (shown) => screen.classList.toggle('has-picture', shown),
+      note: (text) => this.#note(text),
+    });
+    this.#find('.full').addEventListener('click', () => this.toggleFullScreen());
   }
 
   get root() {
     return this.#root;
   }
 
-  /** What there is to show: nothing yet, the last picture, or live ones. */
+  /** What is to be seen: nothing yet, a picture that does not change, or live ones. */
   get wants() {
     if (!this.#flowing) return 'off';
-    return this.#state === 'ENDED' || this.#state === 'FAILED' ? 'stills' : 'live';
+    return this.#state === '' || this.#state === 'PLAYING' ? 'live' : 'last';
   }
 
   get player() {
     return this.#player;
   }
 
+  /** How the stream is, in a word; empty when nobody says. */
+  get state() {
+    return STATES[this.#state] ?? '';
+  }
+
+  /** The further output that is shown; empty: the annotated picture. */
+  get output() {
+    return this.#output;
+  }
+
+  /** Shows one of the stream's outputs. */
+  choose(output) {
+    if (output === this.#output) return;
+    this.#output = output;
+    this.#player.change(this.#source());
+    for (const input of this.#root.querySelectorAll('.choices input')) input.checked = input.value === output;
+  }
+
   /** Shows what the services say of the stream. */
-  update(stream, addresses) {
+  update(stream) {
+    this.missed = 0;
     this.#showState(stream);
     if (stream.width > 0) {
-      this.#find('.size').textContent = `${stream.width} × ${stream.height}`;
+      write(this.#find('.size'), `${stream.width} × ${stream.height}`);
       this.#find('.screen').style.setProperty('--ratio', `${stream.width} / ${stream.height}`);
     }
     const { latency } = stream;
+    const isTimed = latency && latency.p99Ms > 0;
     const figures = {
       fpsIn: stream.fpsIn.toFixed(1),
       fpsInferred: stream.fpsInferred.toFixed(1),
       fpsOut: stream.fpsOut.toFixed(1),
-      p50: latency && latency.p99Ms > 0 ? milliseconds(latency.p50Ms) : '–',
-      p99: latency && latency.p99Ms > 0 ? milliseconds(latency.p99Ms) : '–',
+      p50: isTimed ? milliseconds(latency.p50Ms) : '–',
+      p99: isTimed ? milliseconds(latency.p99Ms) : '–',
     };
-    for (const [name, text] of Object.entries(figures)) {
-      this.#find(`[data-figure="${name}"]`).textContent = text;
-    }
-    this.#showCounts(stream);
-    this.#showLinks(addresses);
+    for (const [figure, text] of Object.entries(figures)) write(this.#find(`[data-figure="${figure}"]`), text);
+    this.#showDrops(stream);
+    this.#showChoices(stream.outputs);
+  }
+
+  /** Shows which streams a tiled picture is of, and whether any of them has pictures. */
+  updateTiles(streams, flowing) {
+    this.missed = 0;
+    this.#flowing = flowing;
+    write(this.#find('.size'), streams.length === 1 ? '1 stream' : `${streams.length} streams`);
+    const list = this.#find('.members');
+    list.hidden = false;
+    if (list.textContent === streams.join('')) return;
+    list.replaceChildren(
+      ...streams.map((id) => {
+        const link = element('a', '', id);
+        link.href = `#${encodeURIComponent(id)}`;
+        const item = element('li');
+        item.append(link);
+        return item;
+      }),
+    );
   }
 
   /** Shows what was seen just now. */
-  see(event) {
-    const counts = new Map();
-    for (const { label, color } of event.items) {
-      this.#colors.set(label, color);
-      counts.set(label, (counts.get(label) ?? 0) + 1);
-    }
-    const chips = byName(counts).map(([label, count]) => chip(label, count, this.#colors.get(label)));
+  see({ items }) {
+    const chips = countByLabel(items).map(({ label, color, number }) => chip(label, number, color));
     this.#find('.now').replaceChildren(...(chips.length > 0 ? chips : [element('li', 'none', 'nothing')]));
-    if (event.items.length > 0) this.#log(event);
   }
 
-  #log(event) {
-    const row = element('li');
-    const time = new Date(event.captureMs).toISOString().slice(11, 23);
-    row.append(element('time', '', time), element('span', 'seq', `#${event.seq}`));
-    row.append(element('span', 'what', sentence(event.items)), element('span', 'ms', milliseconds(event.latencyMs)));
-    const list = this.#find('.log');
-    list.prepend(row);
-    while (list.children.length > LOG_LENGTH) list.lastElementChild.remove();
+  /** Whether it is the one that is shown alone. */
+  setAlone(alone) {
+    this.#find('.open').hidden = alone;
+    this.#find('.full').hidden = !alone || !document.fullscreenEnabled;
+    this.#find('.choices').classList.toggle('usable', alone);
+    if (!alone) this.choose('');
+  }
+
+  toggleFullScreen() {
+    if (document.fullscreenElement) void document.exitFullscreen();
+    else void this.#find('.screen').requestFullscreen().catch(() => {});
+  }
+
+  #note(text) {
+    this.#find('.note').hidden = text === '';
+    write(this.#find('.note'), text);
+  }
+
+  #source() {
+    const base = `${this.kind}/${encodeURIComponent(this.name)}`;
+    const query = this.#output === '' ? '' : `?output=${encodeURIComponent(this.#output)}`;
+    const isBundled = this.kind === 'streams' && this.#output === '';
+    return {
+      feed: isBundled ? this.#bundle.feed(this.name) : fetchFeed(`${base}/live.mp4${query}`),
+      stillUrl: `${base}/snapshot.jpg${query}`,
+    };
   }
 
   #showState(stream) {
+    this.#unchanged = stream.framesOut === this.#framesOut ? this.#unchanged + 1 : 0;
+    this.#framesOut = stream.framesOut;
+    this.#flowing = stream.framesOut > 0;
+    const shouldFlow = stream.state === '' || stream.state === 'PLAYING';
+    this.#state = shouldFlow && this.#flowing && this.#unchanged >= STALLED_AFTER ? 'STALLED' : stream.state;
     const badge = this.#find('.badge');
-    this.#state = stream.state;
-    this.#flowing = stream.framesIn > 0 || stream.framesOut > 0;
-    this.#root.dataset.state = stream.state;
-    badge.dataset.state = stream.state;
-    badge.textContent = STATES[stream.state] ?? '';
+    this.#root.dataset.state = this.#state;
+    // Of a stream that never had a picture there is nothing to count.
+    this.#root.classList.toggle('empty', stream.framesIn === 0 && !this.#flowing);
+    badge.dataset.state = this.#state;
+    write(badge, this.state);
     const reason = this.#find('.reason');
     reason.hidden = stream.reason === '';
-    reason.textContent = stream.reason;
-    const waiting = { CONNECTING: 'Opening the source', RECONNECTING: 'Source lost, trying again' };
-    this.#find('.wait-text').textContent = waiting[this.#state] ?? 'Waiting for a picture';
+    write(reason, stream.reason);
+    write(this.#find('.wait-text'), WAITING[this.#state] ?? 'Waiting for a picture');
   }
 
-  #showCounts(stream) {
-    const drops = Object.entries(stream.drops).filter(([, count]) => count > 0);
-    drops.sort((a, b) => b[1] - a[1]);
-    this.#find('.drops').hidden = drops.length === 0;
-    this.#find('.drops .chips').replaceChildren(
-      ...drops.map(([reason, count]) => chip(REASONS[reason] ?? reason, number.format(count))),
-    );
-    const sums = Object.entries(stream.detections).sort((a, b) => b[1] - a[1]);
-    this.#find('.sums').replaceChildren(
-      ...sums.map(([label, count]) => chip(label, number.format(count), this.#colors.get(label))),
-    );
+  #showDrops({ drops, framesIn }) {
+    const reasons = countedReasons(drops);
+    const parts = [
+      { text: 'not looked at', counted: reasons.filter(({ shown }) => shown) },
+      { text: 'not shown', counted: reasons.filter(({ shown }) => !shown) },
+    ].filter(({ counted }) => counted.length > 0);
+    const line = this.#find('.drops');
+    line.hidden = parts.length === 0;
+    const texts = parts.map(({ text, counted }) => `${count(counted.reduce((sum, reason) => sum + reason.count, 0))} ${text}`);
+    write(line, `Of ${count(framesIn)} pictures ${texts.join(', ')}`);
+    line.title = reasons.map((reason) => `${count(reason.count)} ${reason.words}`).join('\n');
   }
 
-  #showLinks(addresses) {
-    const id = encodeURIComponent(this.#id);
-    const snapshot = element('a', '', 'Snapshot (JPEG)');
-    snapshot.href = `streams/${id}/snapshot.jpg`;
-    // A server that listens on all addresses is reached by the one that brought us here.
-    const server = (addresses.rtsp ?? '').replace(/\/\/(0\.0\.0\.0|\[::\]):/, `//${location.hostname}:`);
-    const rtsp = element('code', '', `${server}/${id}`);
-    const links = [snapshot, ...(addresses.rtsp ? [rtsp] : [])].map((link) => {
-      const item = element('li');
-      item.append(link);
-      return item;
-    });
-    const list = this.#find('.links');
-    if (list.textContent !== links.map((item) => item.textContent).join('')) {
-      list.replaceChildren(...links);
-    }
+  #showChoices(outputs) {
+    const field = this.#find('.choices');
+    field.hidden = outputs.length === 0;
+    if (field.dataset.outputs === outputs.join(' ')) return;
+    field.dataset.outputs = outputs.join(' ');
+    for (const label of field.querySelectorAll('label')) label.remove();
+    field.append(
+      ...['', ...outputs].map((output) => {
+        const input = document.createElement('input');
+        Object.assign(input, { type: 'radio', name: `output of ${this.name}`, value: output, checked: output === this.#output });
+        input.addEventListener('change', () => {
+          this.choose(output);
+          this.#root.dispatchEvent(new CustomEvent('choice'));
+        });
+        const label = element('label');
+        label.append(input, element('span', '', output === '' ? 'annotated' : output));
+        return label;
+      }),
+    );
+    if (!outputs.includes(this.#output)) this.choose('');
   }
 
   #find(selector) {

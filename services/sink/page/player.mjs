@@ -7,6 +7,10 @@ const KEEP_S = 8;
 const SILENCE_MS = 6000;
 const RETRY_MS = [300, 1000, 2000, 4000];
 const STILL_MS = 1000;
+/** A picture that does not change is asked for now and then: it may be one of before a restart. */
+const LAST_MS = 10_000;
+/** Attempts after which stills are shown until one succeeds. */
+const STILLS_AFTER = 2;
 /** Start of the stream in which the codec must be named. */
 const MAX_HEADER_BYTES = 64 * 1024;
 
@@ -50,39 +54,76 @@ function once(target, type, signal) {
 }
 
 /**
- * Plays one stream: live video where the browser can, else a picture that is
+ * The live picture at an address, over a connection of its own.
+ * @param {string} url
+ * @returns {(signal: AbortSignal) => AsyncGenerator<Uint8Array>}
+ */
+export function fetchFeed(url) {
+  return async function* parts(signal) {
+    const response = await fetch(url, { signal, cache: 'no-store' });
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    const reader = response.body.getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  };
+}
+
+/**
+ * Plays one picture: live video where the browser can, else stills that are
  * fetched again and again. Comes back by itself after every break.
  */
 export class Player {
   #video;
   #still;
-  #base;
+  #stills;
   #onPicture;
+  #onNote;
+  /** @type {{feed: (signal: AbortSignal) => AsyncGenerator<Uint8Array>, stillUrl: string}} */
+  #from;
   #mode = 'off';
   #abort = new AbortController();
+  #endStills = () => {};
 
   /**
-   * @param {string} id of the stream
+   * @param {{feed: (signal: AbortSignal) => AsyncGenerator<Uint8Array>, stillUrl: string}} from
    * @param {HTMLVideoElement} video
    * @param {HTMLImageElement} still
-   * @param {(shown: boolean) => void} onPicture
+   * @param {import('./still_queue.mjs').StillQueue} stills
+   * @param {{picture: (shown: boolean) => void, note: (text: string) => void}} on
    */
-  constructor(id, video, still, onPicture) {
+  constructor(from, video, still, stills, on) {
+    this.#from = from;
     this.#video = video;
     this.#still = still;
-    this.#base = `streams/${encodeURIComponent(id)}`;
-    this.#onPicture = onPicture;
+    this.#stills = stills;
+    this.#onPicture = on.picture;
+    this.#onNote = on.note;
   }
 
-  /** @param {'live' | 'stills' | 'off'} mode */
+  /** Plays something else from now on. */
+  change(from) {
+    const mode = this.#mode;
+    this.set('off');
+    this.#from = from;
+    this.#onPicture(false);
+    this.#onNote('');
+    this.set(mode);
+  }
+
+  /** @param {'live' | 'stills' | 'last' | 'off'} mode last: the picture does not change any more */
   set(mode) {
     const wanted = mode === 'live' && !CAN_PLAY ? 'stills' : mode;
     if (wanted === this.#mode) return;
     this.#mode = wanted;
     this.#abort.abort();
+    this.#endStills();
     this.#abort = new AbortController();
     if (wanted === 'live') void this.#keepPlaying(this.#abort.signal);
-    if (wanted === 'stills') void this.#keepFetching(this.#abort.signal);
+    if (wanted === 'stills') this.#fetchStills(STILL_MS);
+    if (wanted === 'last') this.#fetchStills(LAST_MS);
   }
 
   async #keepPlaying(signal) {
@@ -91,14 +132,18 @@ export class Player {
       try {
         await this.#play(signal);
       } catch (error) {
-        if (!signal.aborted) console.debug(`${this.#base}: ${error}`);
+        if (signal.aborted) return;
+        console.debug(`${this.#from.stillUrl}: ${error}`);
         if (error instanceof NotPlayable) {
-          this.#still.title = error.message;
-          return this.#keepFetching(signal);
+          this.#onNote(error.message);
+          this.#fetchStills(STILL_MS);
+          return;
         }
       }
       if (signal.aborted) return;
       if (performance.now() - startedMs > 5000) attempt = 0;
+      // Too many viewers, or a muxer that fails: better one picture a second than none.
+      if (attempt === STILLS_AFTER) this.#fetchStills(STILL_MS);
       await pause(RETRY_MS[Math.min(attempt, RETRY_MS.length - 1)], signal);
     }
   }
@@ -111,12 +156,10 @@ export class Player {
     let watchdog = setTimeout(stop, SILENCE_MS);
     const edge = new LiveEdge();
     const follow = setInterval(() => edge.keep(this.#video, performance.now()), 100);
+    const parts = this.#from.feed(connection.signal);
     let url = '';
     try {
-      const response = await fetch(`${this.#base}/live.mp4`, { signal: connection.signal, cache: 'no-store' });
-      if (!response.ok) throw new Error(`HTTP ${response.status}`);
-      const reader = response.body.getReader();
-      const header = await readHeader(reader);
+      const header = await readHeader(parts);
       if (!MediaSource.isTypeSupported(header.type)) {
         throw new NotPlayable('This browser does not play H.265: one picture a second. Browsers need sink.encode.codec: h264.');
       }
@@ -126,13 +169,11 @@ export class Player {
       await once(source, 'sourceopen', connection.signal);
       const buffer = source.addSourceBuffer(header.type);
       await append(buffer, header.bytes, connection.signal);
-      this.#show(this.#video);
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) return;
+      this.#showVideo(connection.signal);
+      for await (const bytes of parts) {
         clearTimeout(watchdog);
         watchdog = setTimeout(stop, SILENCE_MS);
-        await append(buffer, value, connection.signal);
+        await append(buffer, bytes, connection.signal);
         await this.#forgetPast(buffer, connection.signal);
         // Not awaited: it plays only when more has been read.
         if (this.#video.paused) this.#video.play().catch(() => {});
@@ -143,6 +184,8 @@ export class Player {
       clearInterval(follow);
       connection.abort();
       if (url !== '') URL.revokeObjectURL(url);
+      // A feed that fails while it ends has nothing new to say.
+      await parts.return().catch(() => {});
     }
   }
 
@@ -153,44 +196,41 @@ export class Player {
     await once(buffer, 'updateend', signal);
   }
 
-  async #keepFetching(signal) {
-    while (!signal.aborted) {
-      try {
-        const response = await fetch(`${this.#base}/snapshot.jpg`, { signal, cache: 'no-store' });
-        if (response.ok) {
-          const url = URL.createObjectURL(await response.blob());
-          const before = this.#still.src;
-          this.#still.src = url;
-          await this.#still.decode().catch(() => {});
-          if (before.startsWith('blob:')) URL.revokeObjectURL(before);
-          this.#show(this.#still);
-        }
-      } catch {
-        // Tried again below; the badge says how the stream is.
-      }
-      await pause(STILL_MS, signal);
-    }
+  #fetchStills(everyMs) {
+    this.#endStills();
+    this.#endStills = this.#stills.add(this.#from.stillUrl, everyMs, (picture) => void this.#showStill(picture));
+  }
+
+  async #showStill(picture) {
+    const before = this.#still.src;
+    this.#still.src = URL.createObjectURL(picture);
+    await this.#still.decode().catch(() => {});
+    if (before.startsWith('blob:')) URL.revokeObjectURL(before);
+    this.#show(this.#still);
+  }
+
+  /** As soon as it has a picture. */
+  #showVideo(signal) {
+    const shown = () => {
+      this.#endStills();
+      this.#show(this.#video);
+    };
+    if (this.#video.readyState < 2) this.#video.addEventListener('loadeddata', shown, { once: true, signal });
+    else shown();
   }
 
   #show(element) {
-    const shown = () => {
-      this.#video.hidden = element !== this.#video;
-      this.#still.hidden = element !== this.#still;
-      this.#onPicture(true);
-    };
-    if (element === this.#video && this.#video.readyState < 2) {
-      this.#video.addEventListener('loadeddata', shown, { once: true });
-    } else {
-      shown();
-    }
+    this.#video.hidden = element !== this.#video;
+    this.#still.hidden = element !== this.#still;
+    this.#onPicture(true);
   }
 }
 
 /** Reads until the codec is known. */
-async function readHeader(reader) {
+async function readHeader(parts) {
   const chunks = [];
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await parts.next();
     if (done) throw new Error('ended before its first picture');
     chunks.push(value);
     const bytes = concat(chunks);

@@ -67,6 +67,21 @@ describe('LiveEdge', () => {
     expect(v.playbackRate).toBe(1);
   });
 
+  it('lets a stream of two pictures a second have some in hand before it plays', () => {
+    const edge = new LiveEdge();
+    let endS = 0.5;
+    const v = { buffered: { length: 1, start: () => 0, end: () => endS }, currentTime: 0, playbackRate: 1 };
+    for (let ms = 0; ms <= 2500; ms += 100) {
+      endS = 0.5 * (1 + Math.floor(ms / 500));
+      edge.keep(v, ms);
+    }
+    expect(endS).toBe(3);
+    expect(v.currentTime, 'no jump that would begin all over').toBe(0);
+    endS = 3.5;
+    edge.keep(v, 2600);
+    expect(v.currentTime).toBeCloseTo(2);
+  });
+
   it('leaves an empty buffer alone', () => {
     const v = { buffered: { length: 0 }, currentTime: 0, playbackRate: 1 };
     new LiveEdge().keep(v, 0);
