@@ -6,6 +6,7 @@ import { registerBus } from './bus.js';
 import { registerDemo } from './demo.js';
 import { registerDoctor } from './doctor.js';
 import { registerModel } from './model.js';
+import { registerRecord } from './record.js';
 import { registerServices } from './services.js';
 import { registerSnapshot } from './snapshot.js';
 import { registerStatus } from './status.js';
@@ -27,6 +28,7 @@ Examples:
   framebus up --nats embedded            all services, with a NATS server of their own
   framebus watch gate --class person     what is seen, as it is seen
   framebus snapshot gate out.jpg         the latest picture, with boxes
+  framebus record gate --for 30s         a clip that begins before now
   framebus stream set gate --interval 2  change a stream while it runs
   framebus model ls                      the models that it knows
 
@@ -51,6 +53,7 @@ export function createProgram(): Command {
   registerBus(program);
   registerWatch(program);
   registerSnapshot(program);
+  registerRecord(program);
   registerStream(program);
   registerModel(program);
   registerDemo(program);

@@ -25,6 +25,7 @@ export type {
   StreamConfig,
   TrackerConfig,
 } from './config/resolve.js';
+export type { EventsConfig, RuleConfig } from './config/events.js';
 export type { ConcealConfig, OsdConfig, ShapeConfig } from './config/osd.js';
 export type { OutputConfig } from './config/outputs.js';
 

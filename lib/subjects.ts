@@ -24,6 +24,8 @@ export const losslessFrames = (model: string, stream: string): string =>
 export const results = (stream: string): string => `fb.results.${token(stream)}`;
 /** What sink knows of a stream's objects, for the workers. */
 export const tracks = (stream: string): string => `fb.tracks.${token(stream)}`;
+/** Events that others have seen, for sink to record: TriggerMessage as JSON. */
+export const triggers = (stream: string): string => `fb.triggers.${token(stream)}`;
 /** Final records. */
 export const detections = (stream: string): string => `fb.detections.${token(stream)}`;
 /** Status of one service instance. */
@@ -45,6 +47,7 @@ export const ALL_LOSSLESS_FRAMES = 'fb.lossless.*.*';
 export const ALL_RESULTS = 'fb.results.*';
 export const ALL_DETECTIONS = 'fb.detections.*';
 export const ALL_TRACKS = 'fb.tracks.*';
+export const ALL_TRIGGERS = 'fb.triggers.*';
 export const ALL_STATUS = 'fb.status.*.*';
 
 /** JetStream streams that carry descriptors to the workers. */

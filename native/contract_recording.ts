@@ -19,6 +19,8 @@ export type RecordingEvent =
   | { type: 'dropped' }
   /** Nothing is recorded for now; told once, until `resumed`. RECORDING_FAILED. */
   | { type: 'failed'; code: string; message: string }
+  /** The first pictures of a file are on the disk. */
+  | { type: 'begun'; file: string }
   /** Pictures are on the disk again. */
   | { type: 'resumed'; file: string };
 
@@ -43,7 +45,40 @@ export interface Recording {
   close(): Promise<void>;
 }
 
+export interface ClipCacheOptions {
+  /** Pictures of so long are kept, and up to a group of pictures more … */
+  preRollMs: number;
+  /** … but never more than this, their lines included. */
+  maxBytes: bigint;
+}
+
+/** The encoded pictures of the last seconds of an output, for clips that begin in them; see docs/events.md. */
+export interface ClipCache {
+  /** As that of a recording, for all clips. */
+  expect(seq: bigint, epoch: string, record: string): void;
+  /**
+   * Begins a clip with what is kept: from the last keyframe that is so long before the newest
+   * picture, or from the oldest one. It ends by itself when the output does. Throws BAD_OPTIONS.
+   */
+  begin(preRollMs: number, options: RecordingOptions, listener: (event: RecordingEvent) => void): Clip;
+  /** What is kept now. */
+  stats(): { frames: number; bytes: number };
+  /** Forgets everything. Idempotent. */
+  close(): void;
+}
+
+/** A recording that began in the past. */
+export interface Clip {
+  /** From its first picture to the newest one when it was begun. */
+  readonly preRollMs: number;
+  stats(): RecordingStats;
+  /** Ends it with the frame that was pushed last; an encoder or a disk that hangs is left behind after 3.5 s. Idempotent. */
+  end(): Promise<void>;
+}
+
 export interface RecordingAddon {
+  /** Keeps pictures until it, or the output, is closed. */
+  createClipCache(output: Output, options: ClipCacheOptions): ClipCache;
   /** Records from the next keyframe on until it, or the output, is closed. Throws BAD_OPTIONS. */
   createRecording(output: Output, options: RecordingOptions, listener: (event: RecordingEvent) => void): Recording;
 }

@@ -42,3 +42,4 @@ export const createOutput: Addon['createOutput'] = (options, listener) => addon(
 export const createRtspServer: Addon['createRtspServer'] = (options, listener) => addon().createRtspServer(options, listener);
 export const createRecording: Addon['createRecording'] = (output, options, listener) =>
   addon().createRecording(output, options, listener);
+export const createClipCache: Addon['createClipCache'] = (output, options) => addon().createClipCache(output, options);

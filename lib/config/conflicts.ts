@@ -50,6 +50,7 @@ export function conflicts(file: unknown, positions: Positions): Problem[] {
       ...liveConflicts(file, name, problem),
       ...concealConflict(file, name, problem),
       ...trackerConflict(file, name, problem),
+      ...ruleConflicts(file, name, problem),
       ...reconnectConflict(file, ['streams', name, 'reconnect'], problem),
       ...outputConflicts(file, ['streams', name], problem),
       ...recordedOutputConflict(file, name, problem),
@@ -223,20 +224,37 @@ function recordedOutputConflict(file: unknown, name: string, problem: MakeProble
   return [problem(['streams', name, 'record', 'output'], `no output is called ${wanted}; ${there}`)];
 }
 
-/** Segments of two streams in one folder could not be told apart. */
+/** Files of two streams, or of recordings and events, in one folder could not be told apart. */
 function folderConflicts(file: unknown, names: readonly string[], problem: MakeProblem): Problem[] {
   const problems: Problem[] = [];
   const owners = new Map<string, string>();
   for (const name of names) {
-    const written = (key: string): unknown =>
-      at(file, ['streams', name, 'record', key]) ?? at(file, ['defaults', 'record', key]) ?? at(DEFAULTS, ['defaults', 'record', key]);
-    const template = written('folder');
-    if (written('enabled') !== true || typeof template !== 'string') continue;
-    const folder = template.replaceAll('{stream}', name);
-    const owner = owners.get(folder);
-    if (owner === undefined) owners.set(folder, name);
-    else problems.push(problem(['streams', name, 'record', 'folder'], `folder "${folder}" is already that of ${owner}`));
+    for (const section of ['record', 'events']) {
+      const written = (key: string): unknown => ofStream(file, name, section, key);
+      const template = written('folder');
+      if (written('enabled') !== true || typeof template !== 'string') continue;
+      const folder = template.replaceAll('{stream}', name);
+      const owner = owners.get(folder);
+      if (owner === undefined) owners.set(folder, name);
+      else problems.push(problem(['streams', name, section, 'folder'], `folder "${folder}" is already that of ${owner}`));
+    }
   }
+  return problems;
+}
+
+/** What holds for a key of a stream's section. */
+function ofStream(file: unknown, name: string, section: string, key: string): unknown {
+  return at(file, ['streams', name, section, key]) ?? at(file, ['defaults', section, key]) ?? at(DEFAULTS, ['defaults', section, key]);
+}
+
+function ruleConflicts(file: unknown, name: string, problem: MakeProblem): Problem[] {
+  const path = ['streams', name, 'events', 'rules'];
+  const rules = ofStream(file, name, 'events', 'rules');
+  if (!Array.isArray(rules) || rules.length === 0) return [];
+  const names = rules.map((rule: unknown) => at(rule, ['name']));
+  const twice = names.find((one, i) => typeof one === 'string' && names.indexOf(one) !== i);
+  const problems = typeof twice === 'string' ? [problem(path, `${twice} is there twice`)] : [];
+  if (ofStream(file, name, 'events', 'enabled') !== true) problems.push(problem(path, 'do nothing without events.enabled: true'));
   return problems;
 }
 

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { EncodeOptions, MemoryKind, RtspTransport } from '../../native/contract.js';
 import { FramebusError } from '../errors.js';
+import { eventsConfig, type EventsConfig } from './events.js';
 import { cacheDirectory, defaultBusDirectory, modelsDirectory, type Environment } from './locations.js';
 import { osdConfig, type OsdConfig } from './osd.js';
 import { outputConfigs, type OutputConfig } from './outputs.js';
@@ -203,6 +204,7 @@ export interface StreamConfig {
   readonly osd: OsdConfig;
   readonly outputs: readonly OutputConfig[];
   readonly record: RecordConfig;
+  readonly events: EventsConfig;
   readonly reconnect: ReconnectConfig;
 }
 
@@ -394,6 +396,7 @@ function streamConfig(
     tracker: trackerConfig({ ...defaults.tracker, ...defined(stream.tracker) }),
     osd: osdConfig(defaults.osd, stream.osd),
     outputs: outputConfigs(stream.outputs ?? defaults.outputs),
+    events: eventsConfig(id, defaults.events, stream.events),
     record: recordConfig(id, { ...defaults.record, ...defined(stream.record) }),
     reconnect: {
       initialMs: stream.reconnect.initial ?? defaults.reconnect.initial,

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { eventsDefaults, eventsOfStream } from './events.js';
 import { byteSize, decimal, duration, endpoint, folderBelow, host, integer, name, port, section, show, text } from './fields.js';
 import { osdDefaults, osdOfStream } from './osd.js';
 import { outputs } from './outputs.js';
@@ -232,6 +233,7 @@ const defaults = {
     sidecar: record.sidecar.default(true),
     output: record.output.default(null),
   }),
+  events: eventsDefaults,
   reconnect: section({
     initial: reconnectInitial.default(SECOND),
     max: reconnectMax.default(30 * SECOND),
@@ -280,6 +282,7 @@ const stream = {
     sidecar: record.sidecar.optional(),
     output: record.output.optional(),
   }),
+  events: eventsOfStream,
   reconnect: section({
     initial: reconnectInitial.optional(),
     max: reconnectMax.optional(),

@@ -10,13 +10,25 @@ namespace {
 constexpr std::chrono::milliseconds kLongestPending{1000};
 constexpr std::chrono::milliseconds kRetry{1000};
 constexpr std::chrono::milliseconds kCloseDeadline{2500};
-// More frames than any encoder holds; older ones never came out.
-constexpr size_t kMostExpected = 1024;
 
 }  // namespace
 
 std::shared_ptr<Recording> Recording::open(std::shared_ptr<Output> output, RecordingOptions options,
                                            std::shared_ptr<RecordingMonitor> listener) {
+  auto recording = start(output, std::move(options), std::move(listener));
+  output->add_sink(recording);
+  return recording;
+}
+
+std::shared_ptr<Recording> Recording::open_fed(std::shared_ptr<Output> output,
+                                               RecordingOptions options,
+                                               std::shared_ptr<RecordingMonitor> listener) {
+  return start(std::move(output), std::move(options), std::move(listener));
+}
+
+std::shared_ptr<Recording> Recording::start(std::shared_ptr<Output> output,
+                                            RecordingOptions options,
+                                            std::shared_ptr<RecordingMonitor> listener) {
   if (options.segment_ns == 0)
     throw Error("BAD_OPTIONS",
                 "recording of " + output->options().stream_id + ": segmentMs must be at least 1");
@@ -25,10 +37,10 @@ std::shared_ptr<Recording> Recording::open(std::shared_ptr<Output> output, Recor
             std::shared_ptr<RecordingMonitor> to)
         : Recording(std::move(from), std::move(how), std::move(to)) {}
   };
-  auto recording = std::make_shared<Enabled>(output, std::move(options), std::move(listener));
+  auto recording =
+      std::make_shared<Enabled>(std::move(output), std::move(options), std::move(listener));
   // The thread keeps the recording alive: one that a disk holds up must not lose its ground.
   recording->thread_ = std::thread([self = std::shared_ptr<Recording>(recording)] { self->run(); });
-  output->add_sink(recording);
   return recording;
 }
 
@@ -45,28 +57,33 @@ void Recording::expect(uint64_t seq, std::string epoch, std::string record) {
   {
     const std::lock_guard lock(mutex_);
     if (ending_) return;
-    if (expected_.size() >= kMostExpected) expected_.erase(expected_.begin());
-    const bool same = last_expected_epoch_ == epoch || last_expected_epoch_.empty();
-    last_expected_epoch_ = epoch;
-    expected_.insert_or_assign(seq, Expected{std::move(epoch), std::move(record)});
-    if (same) return;
+    if (!expected_.add(seq, std::move(epoch), std::move(record))) return;
   }
   output_->request_keyframe();
 }
 
 bool Recording::on_access_unit(const AccessUnit& unit) {
+  RecordedFrame frame;
+  {
+    const std::lock_guard lock(mutex_);
+    if (ending_) return false;
+    frame = expected_.take(unit);
+  }
+  return accept(std::move(frame));
+}
+
+bool Recording::accept(RecordedFrame frame) {
   bool dropped = false;
   bool wants_keyframe = false;
   {
     const std::lock_guard lock(mutex_);
     if (ending_) return false;
-    RecordedFrame frame = frame_of(unit);
     // The new epoch's first frame found a keyframe too soon before it.
-    if (unit.keyframe) keyframe_epoch_ = frame.epoch;
+    if (frame.keyframe) keyframe_epoch_ = frame.epoch;
     wants_keyframe = frame.epoch != keyframe_epoch_;
     const bool room = queued_bytes_ + frame.bytes + frame.record.size() <= options_.queue_bytes;
-    if (skipping_ && unit.keyframe && room) skipping_ = false;
-    if (skipping_ ? unit.keyframe : !room) {
+    if (skipping_ && frame.keyframe && room) skipping_ = false;
+    if (skipping_ ? frame.keyframe : !room) {
       skipping_ = true;
       dropped = true;
       ++stats_.dropped_gops;
@@ -80,25 +97,6 @@ bool Recording::on_access_unit(const AccessUnit& unit) {
   if (dropped) listener_->on_dropped();
   if (wants_keyframe) output_->request_keyframe();
   return true;
-}
-
-// With the mutex held.
-RecordedFrame Recording::frame_of(const AccessUnit& unit) {
-  RecordedFrame frame{.buffer = share(unit.buffer),
-                      .caps = share(unit.caps),
-                      .time_ns = unit.time_ns,
-                      .keyframe = unit.keyframe,
-                      .bytes = unit.bytes,
-                      .epoch = {},
-                      .record = "null"};
-  const auto found = expected_.find(unit.seq);
-  if (found != expected_.end()) {
-    frame.epoch = std::move(found->second.epoch);
-    frame.record = std::move(found->second.record);
-  }
-  // Pictures come out in order.
-  expected_.erase(expected_.begin(), expected_.upper_bound(unit.seq));
-  return frame;
 }
 
 void Recording::on_output_end(const char*) {
@@ -242,6 +240,7 @@ void Recording::account() {
     accounted_bytes_ = segment_->bytes();
     if (first) ++stats_.segments;
   }
+  if (first) listener_->on_begun(segment_->file());
   if (std::exchange(failed_, false)) listener_->on_resumed(segment_->file());
 }
 

@@ -5,7 +5,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,6 +12,7 @@
 #include <thread>
 
 #include "access_unit.h"
+#include "expected_frames.h"
 #include "output.h"
 #include "recording_segment.h"
 
@@ -44,6 +44,8 @@ class RecordingMonitor {
   virtual void on_dropped() = 0;
   // Told once; then the recording tries again at keyframes, not more than once a second.
   virtual void on_failed(const std::string& code, const std::string& message) = 0;
+  // The first pictures of a file are on the disk.
+  virtual void on_begun(const std::string& file) = 0;
   // Told when pictures are on disk again.
   virtual void on_resumed(const std::string& file) = 0;
 };
@@ -55,11 +57,17 @@ class Recording : public AccessUnitSink, public std::enable_shared_from_this<Rec
   // Joins the output. Throws Error BAD_OPTIONS.
   static std::shared_ptr<Recording> open(std::shared_ptr<Output> output, RecordingOptions options,
                                          std::shared_ptr<RecordingMonitor> listener);
+  // Does not join the output: it has the pictures that it is given (accept), and no others.
+  static std::shared_ptr<Recording> open_fed(std::shared_ptr<Output> output,
+                                             RecordingOptions options,
+                                             std::shared_ptr<RecordingMonitor> listener);
   ~Recording() override;
 
   // What is to stand in the line of a frame that will be pushed into the output
   // now. Another epoch begins another segment.
   void expect(uint64_t seq, std::string epoch, std::string record);
+  // The next picture, with its line. Does not block. False: it has ended.
+  bool accept(RecordedFrame frame);
   RecordingStats stats() const;
   // Leaves the output and finishes the file. Blocks, 2.5 s at most: a disk that hangs
   // is left behind. Idempotent.
@@ -70,14 +78,10 @@ class Recording : public AccessUnitSink, public std::enable_shared_from_this<Rec
 
  private:
   using Clock = std::chrono::steady_clock;
-  struct Expected {
-    std::string epoch;
-    std::string record;
-  };
-
   Recording(std::shared_ptr<Output> output, RecordingOptions options,
             std::shared_ptr<RecordingMonitor> listener);
-  RecordedFrame frame_of(const AccessUnit& unit);
+  static std::shared_ptr<Recording> start(std::shared_ptr<Output> output, RecordingOptions options,
+                                          std::shared_ptr<RecordingMonitor> listener);
   void run();
   std::optional<RecordedFrame> next(std::unique_lock<std::mutex>& lock);
   void write(RecordedFrame frame);
@@ -98,11 +102,10 @@ class Recording : public AccessUnitSink, public std::enable_shared_from_this<Rec
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable done_changed_;
-  std::map<uint64_t, Expected> expected_;  // By seq; of frames in the encoder.
+  ExpectedFrames expected_;
   std::deque<RecordedFrame> queue_;
   uint64_t queued_bytes_ = 0;
-  bool skipping_ = true;  // Until a keyframe that there is room for.
-  std::string last_expected_epoch_;
+  bool skipping_ = true;        // Until a keyframe that there is room for.
   std::string keyframe_epoch_;  // Of the latest keyframe.
   RecordingStats stats_;
   bool ending_ = false;

@@ -12,16 +12,20 @@ import type { BusConsumer } from '../../native/contract.js';
 import {
   chooseEncoder,
   createBusConsumer,
+  createClipCache,
   createOutput,
   createRecording,
   monotonicNs,
 } from '../../native/index.js';
 import { DetectionServiceService } from '#proto/framebus/detection/v1/detection_service.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+import { RecordingServiceService } from '#proto/framebus/recording/v1/recording_service.js';
 import { SnapshotServiceService } from '#proto/framebus/snapshot/v1/snapshot_service.js';
 import type { StreamStatus } from '#proto/framebus/status/v1/status.js';
 import { StatusServiceService } from '#proto/framebus/status/v1/status_service.js';
 import { DetectionServiceImpl } from './detection_service.js';
+import { EventRecordings } from './events/event_recordings.js';
+import { TriggerSubscriber } from './events/trigger_subscriber.js';
 import { FrameLeaser } from './frame_leaser.js';
 import { bundleRoutes, LiveBundles } from './live_bundle.js';
 import { LiveViews } from './live_view.js';
@@ -32,6 +36,7 @@ import { ServiceLoads, type PageStatus } from './page_status.js';
 import { registerMetrics } from './metrics.js';
 import { OutputCounters } from './output_counters.js';
 import { Recordings } from './recording/recordings.js';
+import { recordingService } from './recording_service.js';
 import type { RecordCursor } from './record_cursor.js';
 import { RecordHub } from './record_hub.js';
 import { RecordReader } from './record_reader.js';
@@ -75,6 +80,7 @@ class Sink implements Service {
   readonly #hub = new RecordHub(SUBSCRIBER_QUEUE);
   readonly #store: RecordStore;
   readonly #recordings: Recordings;
+  readonly #eventRecordings: EventRecordings;
   readonly #streams: Streams;
   readonly #detections: DetectionServiceImpl;
   readonly #views: LiveViews;
@@ -85,6 +91,7 @@ class Sink implements Service {
   readonly #loads = new ServiceLoads();
   readonly #limit = new LogLimit();
   #results: ResultSubscriber | null = null;
+  #triggers: TriggerSubscriber | null = null;
   #statusTimer: NodeJS.Timeout | null = null;
   #closed: Promise<void> | null = null;
 
@@ -96,10 +103,14 @@ class Sink implements Service {
     log.info({ encoder: element, codec: encode.codec, reason }, 'encoder chosen');
     this.#rtsp = new RtspOutlet(rtsp, log);
     this.#consumer = busConsumer(context);
+    const { metrics } = context;
+    const events = new EventRecordings(config.sink.recordings, config.streams, { addon: { createClipCache }, log, metrics });
+    this.#eventRecordings = events;
     this.#recordings = new Recordings(config.sink.recordings, config.streams, {
       addon: { createRecording },
       log,
-      metrics: context.metrics,
+      metrics,
+      events: { retention: events.retention, files: () => events.files() },
     });
     this.#streams = new Streams(
       { reorder, encode, inFlight: config.ingest.inFlight, streams: config.streams, osd: config.defaults.osd, outputs: config.defaults.outputs },
@@ -113,6 +124,7 @@ class Sink implements Service {
           this.#publish(record);
         },
         recording: (streamId) => this.#recordings.of(streamId),
+        events: (streamId) => events.of(streamId),
         tell: (hints) => {
           if (isConnected(nats)) nats.publish(subjects.tracks(hints.streamId), encodeTrackHints(hints));
         },
@@ -142,6 +154,7 @@ class Sink implements Service {
   async start(): Promise<void> {
     const { config, addresses } = this.#context;
     this.#rpc.add(DetectionServiceService, this.#detections.handlers);
+    this.#rpc.add(RecordingServiceService, recordingService(this.#streams, this.#eventRecordings));
     this.#rpc.add(SnapshotServiceService, snapshotService(this.#streams));
     this.#rpc.add(StatusServiceService, statusService(this.#board));
     const { grpc } = config.sink;
@@ -157,6 +170,7 @@ class Sink implements Service {
     }, STATUS_PAUSE_MS);
     this.#store.start();
     this.#recordings.start();
+    this.#hearTriggers();
     this.#hearResults();
     this.#rpc.setServing(true);
   }
@@ -176,7 +190,9 @@ class Sink implements Service {
 
   async #close(): Promise<void> {
     await this.#results?.close();
+    this.#triggers?.close();
     await this.#streams.close();
+    await this.#eventRecordings.close();
     await this.#recordings.close();
     await this.#store.close();
     this.#detections.close();
@@ -230,9 +246,15 @@ class Sink implements Service {
     );
   }
 
+  #hearTriggers(): void {
+    const { nats, log, metrics } = this.#context;
+    this.#triggers = new TriggerSubscriber({ nats, log, metrics, streams: this.#streams, events: this.#eventRecordings });
+  }
+
   #publish(record: DetectionRecord): void {
     this.#store.put(record);
     this.#events.see(record);
+    this.#eventRecordings.see(record);
   }
 
   #recordStore(): RecordStore {

@@ -13,7 +13,8 @@ import type {
   ViewerEvent,
 } from '../../native/contract.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
-import type { OutputRecording, StreamRecording } from './recording/stream_recording.js';
+import type { OutputRecorder } from './recording/output_recorder.js';
+import type { OutputRecording } from './recording/stream_recording.js';
 
 /** A frame on its way into the encoder. */
 export interface Picture {
@@ -90,7 +91,7 @@ export class StreamOutput {
   readonly #rtsp: Pick<RtspServer, 'mount' | 'unmount'>;
   readonly #listener: StreamOutputListener;
   readonly #nowMs: () => number;
-  readonly #recording: Pick<StreamRecording, 'attach'> | null;
+  readonly #recording: OutputRecorder | null;
   readonly #further: Required<Pick<OutputOptions, 'width' | 'yielding'>>;
   /** Records of the latest pictures, by number, oldest first. */
   readonly #records = new Map<bigint, DetectionRecord>();
@@ -108,7 +109,7 @@ export class StreamOutput {
     rtsp: Pick<RtspServer, 'mount' | 'unmount'>,
     listener: StreamOutputListener,
     nowMs: () => number,
-    recording: Pick<StreamRecording, 'attach'> | null = null,
+    recording: OutputRecorder | null = null,
     further: FurtherPictures | null = null,
   ) {
     this.#mount = mount;

@@ -15,7 +15,7 @@ import { StreamDrawing } from './stream_drawing.js';
 import { StreamTracking } from './stream_tracking.js';
 import { StreamOutput, type FurtherPictures, type StreamOutputListener } from './stream_output.js';
 import { outputEncode, StreamOutputs, type FurtherOutput } from './stream_outputs.js';
-import type { StreamRecording } from './recording/stream_recording.js';
+import { recordersTogether, type OutputRecorder } from './recording/output_recorder.js';
 
 /** A lossless frame is waited for as long as a worker may need to be replaced. */
 const LOSSLESS_DEADLINE_MS = 30_000;
@@ -47,7 +47,9 @@ export interface StreamsParts {
   /** Gets the records of all streams, in order per stream. */
   publish: (record: DetectionRecord) => void;
   /** How a stream is recorded; null: it is not. */
-  recording: (streamId: string) => StreamRecording | null;
+  recording: (streamId: string) => OutputRecorder | null;
+  /** Records events of a stream, from its annotated pictures; null: it has none. */
+  events: (streamId: string) => OutputRecorder | null;
   /** Tells the workers what is known of a stream's objects. */
   tell: (hints: Unversioned<TrackHints>) => void;
 }
@@ -207,7 +209,8 @@ export class Streams {
     };
     const mount = further === null ? streamId : `${streamId}/${further.name}`;
     const recording = recorded ? this.#parts.recording(streamId) : null;
-    return new StreamOutput(mount, encode, addon, rtsp, listener, () => performance.now(), recording, further);
+    const events = further === null ? this.#parts.events(streamId) : null;
+    return new StreamOutput(mount, encode, addon, rtsp, listener, () => performance.now(), recordersTogether(recording, events), further);
   }
 
   /** null: objects are not followed. A stream that nobody has configured is followed as by default. */

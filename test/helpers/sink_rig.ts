@@ -233,6 +233,8 @@ export interface SinkRigOptions {
   codec?: VideoCodec;
   /** Folder to record all streams in, and keys of `record`, as in YAML. */
   recordings?: { root: string; record: string };
+  /** Folder for the events of all streams, and keys of `events`, as in YAML. */
+  events?: { root: string; keys: string };
 }
 
 /** A folder for the bus, a nats-server, and sinks to start on them. */
@@ -243,7 +245,7 @@ export class SinkRig {
   readonly #config: string;
 
   private constructor(url: string, nats: NatsConnection, streams: readonly string[], options: SinkRigOptions) {
-    const { ports = {}, records = '', osd = '', outputs = [], rtsp = '', bitrateKbps = 4000, codec = 'h264', recordings } = options;
+    const { ports = {}, records = '', osd = '', outputs = [], rtsp = '', bitrateKbps = 4000, codec = 'h264', recordings, events } = options;
     this.url = url;
     this.nats = nats;
     chmodSync(this.directory, 0o750);
@@ -257,12 +259,13 @@ sink:
   grpc: {port: ${ports.grpc ?? 0}}
   rtsp: {port: ${ports.rtsp ?? 0}${rtsp && `, ${rtsp}`}}
   records: {${records}}
-  recordings: {root: ${recordings?.root ?? 'recordings'}, min_free: 0}
+  recordings: {root: ${recordings?.root ?? events?.root ?? 'recordings'}, min_free: 0}
   encode: {codec: ${codec}, preset: ultrafast, keyframe_interval: 1s, threads: 1, bitrate_kbps: ${bitrateKbps}}
 defaults:
   osd: {${osd}}
   outputs: [${outputs.join(', ')}]
   record: {enabled: ${String(recordings !== undefined)}, ${recordings?.record ?? ''}}
+  events: {enabled: ${String(events !== undefined)}, ${events?.keys ?? ''}}
 streams:
 ${streams.map((id) => `  ${id}: {source: /clip.mp4, slots: 16, mode: ${id === LOSSLESS ? 'lossless' : 'latest'}}`).join('\n')}
 `,

@@ -5,13 +5,15 @@ import type { RecordingsConfig, StreamConfig } from '../../../lib/config.js';
 import type { Log } from '../../../lib/log.js';
 import { LogLimit } from '../../../lib/log_limit.js';
 import type { Addon } from '../../../native/contract.js';
-import { Retention, type RetentionReason } from './retention.js';
+import { Retention, type RetentionReason, type RetentionRule } from './retention.js';
 import { StreamRecording } from './stream_recording.js';
 
 export interface RecordingsParts {
   addon: Pick<Addon, 'createRecording'>;
   log: Log;
   metrics: Registry;
+  /** Files below the root that are not ours, and how long they are kept. */
+  events: { retention: readonly RetentionRule[]; files: () => string[] };
 }
 
 /** The recordings of all streams that ask for one, and what becomes of their files. */
@@ -22,16 +24,17 @@ export class Recordings {
   readonly #deleted = new Map<RetentionReason, number>();
   readonly #retention: Retention | null;
 
-  constructor({ root, minFreeBytes }: RecordingsConfig, streams: readonly StreamConfig[], { addon, log, metrics }: RecordingsParts) {
+  constructor({ root, minFreeBytes }: RecordingsConfig, streams: readonly StreamConfig[], { addon, log, metrics, events }: RecordingsParts) {
     this.#log = log;
     const recorded = streams.filter(({ record }) => record.enabled);
     for (const { id, record } of recorded) {
       const options = { ...record, folder: join(root, record.folder) };
       this.#streams.set(id, new StreamRecording(id, options, addon, log));
     }
-    const rules = recorded.map(({ record: { folder, keepMs } }) => ({ folder: join(root, folder), keepMs }));
+    const ours = recorded.map(({ record: { folder, keepMs } }) => ({ folder: join(root, folder), keepMs }));
+    const rules = [...ours, ...events.retention];
     // Who records nothing deletes nothing.
-    this.#retention = rules.length === 0 ? null : this.#keep({ root, minFreeBytes, rules });
+    this.#retention = rules.length === 0 ? null : this.#keep({ root, minFreeBytes, rules }, events.files);
     this.#register(metrics);
   }
 
@@ -49,14 +52,14 @@ export class Recordings {
     await this.#retention?.close();
   }
 
-  #keep(options: ConstructorParameters<typeof Retention>[0]): Retention {
+  #keep(options: ConstructorParameters<typeof Retention>[0], files: () => string[]): Retention {
     return new Retention(options, {
       freeBytes: async (path) => {
         const { bavail, bsize } = await statfs(path);
         return bavail * bsize;
       },
       nowMs: () => Date.now(),
-      files: () => [...this.#streams.values()].flatMap((stream) => stream.files()),
+      files: () => [...this.#streams.values()].flatMap((stream) => stream.files()).concat(files()),
       deleted: (file, reason) => {
         this.#deleted.set(reason, (this.#deleted.get(reason) ?? 0) + 1);
         this.#log.debug({ file, reason }, 'recorded segment deleted');

@@ -36,10 +36,13 @@ export type RetentionReason = 'age' | 'space';
 /** Time between two looks. */
 const SWEEP_MS = 10_000;
 
-/** Name of a segment's video or sidecar, and in it when it was begun. Other files are left alone. */
-const SEGMENT = /^(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d\.\d{3}Z)\.(mp4|jsonl)$/;
+/**
+ * Name of a segment's video or sidecar, of a file that says why it was recorded, or of what a rule
+ * has saved of a frame; and in it when it was begun. Other files are left alone.
+ */
+const SEGMENT = /^((\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d\.\d{3}Z)(?:\.[A-Za-z0-9_-]{1,64})?)(?:\.clean)?\.(?:mp4|jsonl|json|jpg)(?:\.part)?$/;
 
-/** The video and the sidecar of one segment, or one of them. */
+/** The files of one segment, or of one frame. */
 interface Segment {
   folder: string;
   /** Full path without the ending. */
@@ -151,10 +154,10 @@ const stemOf = (file: string): string => file.replace(/\.[^.]*$/, '');
 
 /** null: not a file of ours. */
 function segmentOf(entry: Dirent): Segment | null {
-  const [, day, hour, minute, second] = SEGMENT.exec(entry.name) ?? [];
-  if (day === undefined || !entry.isFile()) return null;
-  const begunMs = Date.parse(`${day}T${String(hour)}:${String(minute)}:${String(second)}`);
+  const [, stem, day, hour, minute, second] = SEGMENT.exec(entry.name) ?? [];
+  if (stem === undefined || !entry.isFile()) return null;
+  const begunMs = Date.parse(`${String(day)}T${String(hour)}:${String(minute)}:${String(second)}`);
   if (Number.isNaN(begunMs)) return null;
   const file = join(entry.parentPath, entry.name);
-  return { folder: entry.parentPath, stem: stemOf(file), files: [file], begunMs };
+  return { folder: entry.parentPath, stem: join(entry.parentPath, stem), files: [file], begunMs };
 }

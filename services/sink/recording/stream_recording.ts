@@ -3,7 +3,8 @@ import { codeOf, messageOf } from '../../../lib/errors.js';
 import type { Log } from '../../../lib/log.js';
 import { LogLimit } from '../../../lib/log_limit.js';
 import type { Addon, Output, Recording, RecordingEvent, RecordingStats } from '../../../native/contract.js';
-import { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
+import { recordLine } from './record_line.js';
 
 /** What may wait for the disk, per stream: half a minute at 4 Mbit/s. */
 const QUEUE_BYTES = 2n ** 24n;
@@ -86,7 +87,7 @@ export class StreamRecording {
       this.#fail(event.code, event.message);
     } else if (event.type === 'resumed') {
       this.#log.info({ stream, file: event.file }, 'recording goes on');
-    } else {
+    } else if (event.type === 'dropped') {
       const skipped = this.#limit.take('slow');
       if (skipped !== null) this.#log.warn({ stream, code: 'RECORDING_SLOW', skipped }, 'the disk is too slow; pictures are missing in the recording');
     }
@@ -97,11 +98,6 @@ export class StreamRecording {
     if (skipped === null) return;
     this.#log.error({ stream: this.#streamId, code, cause, skipped }, 'recording has failed; it is tried again every second');
   }
-}
-
-/** A frame's record as protobuf's JSON, on one line; raw tensors are left out for their size. */
-function recordLine(record: DetectionRecord): string {
-  return JSON.stringify(DetectionRecord.toJSON({ ...record, tensors: [] }));
 }
 
 type Totals = Omit<RecordingStats, 'file'>;

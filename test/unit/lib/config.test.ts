@@ -51,6 +51,7 @@ describe('a right file', () => {
           shapes: [],
         },
         record: { enabled: false, folder: 'gate', segmentMs: 600_000, maxBytes: 2 ** 31, keepMs: 86_400_000, sidecar: true, output: null },
+        events: { enabled: false, folder: 'gate/events', preRollMs: 5_000, postRollMs: 5_000, maxLengthMs: 300_000, cacheBytes: 2 ** 25, keepMs: 604_800_000, rules: [] },
         memory: 'auto',
         slots: 16,
         transport: 'tcp',

@@ -7,6 +7,7 @@ test('every subject of a stream', () => {
   expect(subjects.framesOfModel('ssd')).toBe('fb.frames.ssd.*');
   expect(subjects.losslessFramesOfModel('ssd')).toBe('fb.lossless.ssd.*');
   expect(subjects.results('gate')).toBe('fb.results.gate');
+  expect(subjects.triggers('gate')).toBe('fb.triggers.gate');
   expect(subjects.detections('gate')).toBe('fb.detections.gate');
   expect(subjects.status('infer', 'infer-0')).toBe('fb.status.infer.infer-0');
   expect(subjects.tapRequests('gate')).toBe('fb.tap.gate');
@@ -32,6 +33,7 @@ test('wildcards fit the subjects that they are for', () => {
   expect(fits(subjects.ALL_LOSSLESS_FRAMES, subjects.losslessFrames('m', 's'))).toBe(true);
   expect(fits(subjects.ALL_RESULTS, subjects.results('s'))).toBe(true);
   expect(fits(subjects.ALL_DETECTIONS, subjects.detections('s'))).toBe(true);
+  expect(fits(subjects.ALL_TRIGGERS, subjects.triggers('s'))).toBe(true);
   expect(fits(subjects.ALL_STATUS, subjects.status('a', 'b'))).toBe(true);
   expect(fits(subjects.ALL_FRAMES, subjects.losslessFrames('m', 's'))).toBe(false);
   expect(fits(subjects.ALL_DESIRED_STREAMS, subjects.desiredStream('s'))).toBe(true);

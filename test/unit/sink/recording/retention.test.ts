@@ -51,6 +51,16 @@ class Disk {
   }
 }
 
+test('files of events and of saved frames go like segments, those of one name together', async () => {
+  const disk = new Disk();
+  const clip = disk.segment('gate', 25 * HOUR, ['mp4', 'jsonl', 'json', 'json.part']);
+  const frame = disk.segment('gate', 26 * HOUR, ['crowd.jpg', 'crowd.clean.jpg', 'crowd.json']);
+  disk.segment('gate', 27 * HOUR, ['a b.jpg', 'crowd.png', 'crowd.more.json']);
+  await disk.retention().sweep();
+  expect(disk.deleted).toEqual([`${frame}.crowd age`, `${clip} age`]);
+  expect(readdirSync(join(disk.root, 'gate'))).toHaveLength(3);
+});
+
 test('segments that ended too long ago go, each with its sidecar', async () => {
   const disk = new Disk();
   const old = disk.segment('gate', 25 * HOUR);

@@ -1,0 +1,5 @@
+export interface EventClock {
+  /** Monotonic. */
+  nowMs(): number;
+  unixMs(): number;
+}
