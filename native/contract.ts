@@ -16,12 +16,14 @@ import type { EnginePlatform, PluginEngine, PluginEngineOptions, PreprocessFrame
 import type { Overlay } from './contract_overlay.js';
 import type { RecordingAddon } from './contract_recording.js';
 import type { RtspServer, RtspServerEvent, RtspServerOptions } from './contract_rtsp.js';
+import type { TilerAddon } from './contract_tiler.js';
 
 export type * from './contract_encode.js';
 export type * from './contract_inference.js';
 export type * from './contract_overlay.js';
 export type * from './contract_recording.js';
 export type * from './contract_rtsp.js';
+export type * from './contract_tiler.js';
 
 /** Layout of the samples. I420: planes Y, U, V. NV12: planes Y, UV. */
 export type PixelFormat = 'I420' | 'NV12';
@@ -490,7 +492,7 @@ export interface Viewer {
 
 // ------------------------------------------------------------------- addon --
 
-export interface Addon extends RecordingAddon {
+export interface Addon extends RecordingAddon, TilerAddon {
   /** CLOCK_MONOTONIC in nanoseconds, the clock of all `…MonotonicNs`. */
   monotonicNs(): bigint;
   probeMedia(elements: string[]): MediaProbe;

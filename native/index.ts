@@ -43,3 +43,4 @@ export const createRtspServer: Addon['createRtspServer'] = (options, listener) =
 export const createRecording: Addon['createRecording'] = (output, options, listener) =>
   addon().createRecording(output, options, listener);
 export const createClipCache: Addon['createClipCache'] = (output, options) => addon().createClipCache(output, options);
+export const createTiler: Addon['createTiler'] = (output, options) => addon().createTiler(output, options);

@@ -4,6 +4,7 @@ import { parseDuration } from './duration.js';
 import { join, type Positions, type Problem } from './problem.js';
 import { schema } from './schema.js';
 import { isFile, producerOf } from './source_uri.js';
+import { tilesConflicts } from './tiles.js';
 
 const DEFAULTS: unknown = schema.parse({ streams: { any: { source: '/any' } } });
 
@@ -42,6 +43,7 @@ export function conflicts(file: unknown, positions: Positions): Problem[] {
     ...portConflicts(file, problem),
     ...rtspConflicts(file, problem),
     ...encodeConflicts(file, problem),
+    ...tiledConflicts(file, names, problem),
     ...reconnectConflict(file, ['defaults', 'reconnect'], problem),
     ...outputConflicts(file, ['defaults'], problem),
     ...folderConflicts(file, names, problem),
@@ -134,6 +136,14 @@ function encodeConflicts(file: unknown, problem: MakeProblem): Problem[] {
   if (codec === 'h265' && (encoder === 'auto' || encoder === 'x265') && typeof bitrate === 'number' && bitrate > X265_MAX_KBPS) {
     refuse('bitrate_kbps', `must be at most ${X265_MAX_KBPS} for x265; use another encoder for more`);
   }
+  return problems;
+}
+
+function tiledConflicts(file: unknown, names: readonly string[], problem: MakeProblem): Problem[] {
+  const problems: Problem[] = [];
+  tilesConflicts(at(file, ['sink', 'tiles']), names, at(file, ['sink', 'encode', 'rate_control']), (path, message) => {
+    problems.push(problem(['sink', 'tiles', ...path], message));
+  });
   return problems;
 }
 

@@ -7,6 +7,7 @@ import { osdConfig, type OsdConfig } from './osd.js';
 import { outputConfigs, type OutputConfig } from './outputs.js';
 import { natsUrl, type ConfigFile } from './schema.js';
 import { toUri } from './source_uri.js';
+import { tilesConfigs, type TilesConfig } from './tiles.js';
 import { redactUrl, type LogFormat, type LogLevel } from '../log.js';
 
 /** Where to listen. */
@@ -95,6 +96,8 @@ export interface SinkConfig {
   readonly encode: EncodeConfig;
   readonly records: RecordsConfig;
   readonly recordings: RecordingsConfig;
+  /** Pictures of many streams in one. */
+  readonly tiles: readonly TilesConfig[];
   /** Most frames of one producer that the sink leases at once; null: as many as its pools have. */
   readonly maxHeld: number | null;
 }
@@ -350,6 +353,7 @@ function sinkConfig(sink: ConfigFile['sink'], directory: string): SinkConfig {
     encode: encodeConfig(encode),
     records: { maxAgeMs: sink.records.max_age, maxBytes: sink.records.max_bytes },
     recordings: { root: resolve(directory, sink.recordings.root), minFreeBytes: sink.recordings.min_free },
+    tiles: tilesConfigs(sink.tiles, encodeConfig(encode)),
     maxHeld: sink.max_held,
   };
 }

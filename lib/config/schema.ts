@@ -4,6 +4,7 @@ import { byteSize, decimal, duration, endpoint, folderBelow, host, integer, name
 import { osdDefaults, osdOfStream } from './osd.js';
 import { outputs } from './outputs.js';
 import { sourceProblem } from './source_uri.js';
+import { tiles } from './tiles.js';
 
 const SECOND = 1_000;
 const HOUR = 3_600_000;
@@ -125,6 +126,7 @@ const sink = {
     root: text.default('recordings'),
     min_free: byteSize(2 ** 20, 2 ** 50).default(5 * 2 ** 30),
   }),
+  tiles,
   max_held: integer(1, 1024).nullable().default(null),
 };
 

@@ -72,6 +72,18 @@ export const MEDIA_ERRORS = {
     retryable: true,
     remedy: 'Wait for the first frame; "framebus status" shows how the stream is.',
   },
+  TILES_NOT_FOUND: {
+    grpc: 'NOT_FOUND',
+    exit: EXIT.noInput,
+    retryable: false,
+    remedy: 'Use one of the names under sink.tiles: in the configuration.',
+  },
+  TILES_NO_PICTURE: {
+    grpc: 'UNAVAILABLE',
+    exit: EXIT.temporary,
+    retryable: true,
+    remedy: 'Try again in a second; the log of sink says why when it has no encoder.',
+  },
   OUTPUT_NOT_FOUND: {
     grpc: 'NOT_FOUND',
     exit: EXIT.noInput,

@@ -77,28 +77,42 @@ Output::Push Output::push(std::shared_ptr<Lease> lease, uint64_t seq, int64_t pt
                                      size_text(options_.format) +
                                      " (or another colour matrix or range); open a new output");
   }
+  return queue({.lease = std::move(lease),
+                .seq = seq,
+                .pts_ns = pts_ns,
+                .arrived_ns = monotonic_ns(),
+                .overlay = std::move(overlay)});
+}
+
+Output::Push Output::push(GstPtr<GstBuffer> picture, uint64_t seq, int64_t pts_ns) {
+  return queue(
+      {.picture = std::move(picture), .seq = seq, .pts_ns = pts_ns, .arrived_ns = monotonic_ns()});
+}
+
+Output::Push Output::queue(Job job) {
   const std::lock_guard lock(mutex_);
   if (closed_) throw Error("OUTPUT_CLOSED", "output " + options_.stream_id + " is closed");
-  std::vector<std::shared_ptr<Capture>> captures = std::exchange(captures_, {});
+  job.captures = std::exchange(captures_, {});
   if (jobs_.size() >= (behind_ ? 1 : options_.queue)) {
     behind_ = options_.yielding;
-    for (const auto& capture : captures) capture->settle({});
+    for (const auto& capture : job.captures) capture->settle({});
     return Push::kFull;
   }
-  jobs_.push_back(
-      {std::move(lease), seq, pts_ns, monotonic_ns(), std::move(overlay), std::move(captures)});
+  jobs_.push_back(std::move(job));
   wake_.notify_one();
   return Push::kQueued;
 }
 
+std::optional<DrawnPicture> Output::latest() const {
+  const std::lock_guard lock(mutex_);
+  if (latest_.buffer == nullptr) return std::nullopt;
+  return DrawnPicture{share(latest_.buffer.get()), latest_.seq, latest_.drawn_ns};
+}
+
 std::optional<Snapshot> Output::snapshot(int quality) const {
-  NumberedPicture latest;
-  {
-    const std::lock_guard lock(mutex_);
-    if (latest_.buffer == nullptr) return std::nullopt;
-    latest = {share(latest_.buffer.get()), latest_.seq};
-  }
-  return jpeg_of(latest, quality);
+  std::optional<DrawnPicture> picture = latest();
+  if (!picture) return std::nullopt;
+  return jpeg_of({std::move(picture->buffer), picture->seq}, quality);
 }
 
 std::shared_ptr<Capture> Output::capture_next(bool drawn) {
@@ -183,6 +197,7 @@ GstPtr<GstBuffer> Output::copy(const Lease& lease) {
 // The copy, and the overlay on it. Null when the lease was revoked meanwhile: then
 // the pixels may be torn.
 GstPtr<GstBuffer> Output::draw(Job& job) {
+  if (job.picture != nullptr) return std::move(job.picture);
   GstPtr<GstBuffer> picture = copy(*job.lease);
   const bool intact = job.lease->valid();
   job.lease.reset();
@@ -231,7 +246,7 @@ void Output::ask_for_keyframe(uint64_t time_ns) {
 }
 
 void Output::keep_latest(GstBuffer* picture, uint64_t seq) {
-  NumberedPicture latest{share(picture), seq};
+  DrawnPicture latest{share(picture), seq, monotonic_ns()};
   const std::lock_guard lock(mutex_);
   std::swap(latest_, latest);
 }

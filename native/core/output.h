@@ -52,6 +52,13 @@ struct Snapshot {
   std::vector<uint8_t> jpeg;
 };
 
+// A picture as it went to the encoder: concealed and drawn. Shared, not to be written to.
+struct DrawnPicture {
+  GstPtr<GstBuffer> buffer;
+  uint64_t seq = 0;
+  int64_t drawn_ns = 0;  // Monotonic.
+};
+
 // Thread-safe. Frames go through copy and drawing on the output's thread, then
 // through the encoder on another, so that the two overlap.
 class Output {
@@ -67,6 +74,17 @@ class Output {
   // Takes a share of the lease until its pixels are copied. Throws Error
   // OUTPUT_FORMAT (another size or layout than the output's) and OUTPUT_CLOSED.
   Push push(std::shared_ptr<Lease> lease, uint64_t seq, int64_t pts_ns, Overlay overlay);
+
+  // The same for a picture of picture_format() that is complete: nothing is drawn on it,
+  // and nobody may write to it any more. Throws Error OUTPUT_CLOSED.
+  Push push(GstPtr<GstBuffer> picture, uint64_t seq, int64_t pts_ns);
+  // Tells the listener that whoever feeds the output has failed.
+  void fail(const Error& error) { listener_->on_error(error.code(), error.what()); }
+
+  // Shares the latest picture; nothing before the first one.
+  std::optional<DrawnPicture> latest() const;
+  // Of all pictures: that of the options, cut to even sizes.
+  const FrameFormat& picture_format() const { return encoded_; }
 
   // JPEG of the latest drawn picture; nothing before the first one. Encodes on
   // the calling thread. Throws Error JPEG_FAILED.
@@ -94,14 +112,16 @@ class Output {
 
  private:
   struct Job {
-    std::shared_ptr<Lease> lease;
+    std::shared_ptr<Lease> lease = nullptr;
+    GstPtr<GstBuffer> picture = nullptr;  // Complete; null: made of the lease.
     uint64_t seq;
     int64_t pts_ns;
     int64_t arrived_ns;
-    Overlay overlay;
-    std::vector<std::shared_ptr<Capture>> captures;
+    Overlay overlay = {};
+    std::vector<std::shared_ptr<Capture>> captures = {};
   };
 
+  Push queue(Job job);
   void run();
   void process(Job job);
   GstPtr<GstBuffer> copy(const Lease& lease);
@@ -123,7 +143,7 @@ class Output {
   mutable std::mutex mutex_;
   std::condition_variable_any wake_;
   std::deque<Job> jobs_;
-  NumberedPicture latest_;                          // Null before the first one.
+  DrawnPicture latest_;                             // Null before the first one.
   std::vector<std::shared_ptr<Capture>> captures_;  // Of the next push.
   bool closed_ = false;
   bool behind_ = false;  // Yielding: the queue was full, and has not been empty since.

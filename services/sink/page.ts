@@ -5,19 +5,21 @@ import type { LiveViews } from './live_view.js';
 import type { PageEvents } from './page_events.js';
 import { pageFileRoutes, setPageHeaders } from './page_files.js';
 import type { PageStatus } from './page_status.js';
-import { DEFAULT_QUALITY, takeSnapshot } from './snapshot_service.js';
+import { DEFAULT_QUALITY, takeSnapshot, takeTiles } from './snapshot_service.js';
 import type { SnapshotOptions } from './stream.js';
 import type { Streams } from './streams.js';
+import type { TiledOutputs } from './tiled_outputs.js';
 
 export interface PageParts {
   streams: Pick<Streams, 'withPicture'>;
+  tiles: Pick<TiledOutputs, 'require'>;
   views: LiveViews;
   events: PageEvents;
   status: () => PageStatus;
 }
 
 /** Everything that the sink serves to browsers. */
-export function pageRoutes({ streams, views, events, status }: PageParts): HttpRoute[] {
+export function pageRoutes({ streams, tiles, views, events, status }: PageParts): HttpRoute[] {
   return [
     ...pageFileRoutes(),
     {
@@ -52,6 +54,30 @@ export function pageRoutes({ streams, views, events, status }: PageParts): HttpR
         setPageHeaders(response);
         const { jpeg } = await takeSnapshot(streams, params['id'] ?? '', snapshotOptions(url));
         sendJpeg(response, jpeg);
+      },
+    },
+    ...tilesRoutes(tiles, views),
+  ];
+}
+
+function tilesRoutes(tiles: PageParts['tiles'], views: LiveViews): HttpRoute[] {
+  return [
+    {
+      method: 'GET',
+      path: '/tiles/:name/live.mp4',
+      handle: ({ incoming, response, params }) => {
+        setPageHeaders(response);
+        if (incoming.method === 'HEAD') response.end();
+        else views.serveTiles(tiles.require(params['name'] ?? ''), response);
+      },
+    },
+    {
+      method: 'GET',
+      path: '/tiles/:name/snapshot.jpg',
+      handle: async ({ response, params, url }) => {
+        setPageHeaders(response);
+        const quality = Number(url.searchParams.get('quality') ?? DEFAULT_QUALITY);
+        sendJpeg(response, await takeTiles(tiles, params['name'] ?? '', quality));
       },
     },
   ];

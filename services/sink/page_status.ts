@@ -1,5 +1,6 @@
 import { ServiceState, type ServiceStatus } from '#proto/framebus/status/v1/status.js';
 import type { StreamSummary } from './stream_summary.js';
+import type { TilesSummary } from './tiled_outputs.js';
 
 /** One service instance as the page shows it. */
 export interface ServiceSummary {
@@ -16,6 +17,8 @@ export interface ServiceSummary {
 export interface PageStatus {
   services: ServiceSummary[];
   streams: StreamSummary[];
+  /** Pictures of many streams in one. */
+  tiles: TilesSummary[];
   /** Addresses that the sink serves, by purpose. */
   addresses: Record<string, string>;
 }

@@ -15,6 +15,7 @@ import {
   createClipCache,
   createOutput,
   createRecording,
+  createTiler,
   monotonicNs,
 } from '../../native/index.js';
 import { DetectionServiceService } from '#proto/framebus/detection/v1/detection_service.js';
@@ -48,6 +49,7 @@ import { snapshotService } from './snapshot_service.js';
 import { statusService } from './status_service.js';
 import { StreamSummaries } from './stream_summary.js';
 import { Streams } from './streams.js';
+import { TiledOutputs } from './tiled_outputs.js';
 
 /** Records that may wait for one gRPC subscriber. */
 const SUBSCRIBER_QUEUE = 256;
@@ -81,6 +83,7 @@ class Sink implements Service {
   readonly #store: RecordStore;
   readonly #recordings: Recordings;
   readonly #eventRecordings: EventRecordings;
+  readonly #tiles: TiledOutputs;
   readonly #streams: Streams;
   readonly #detections: DetectionServiceImpl;
   readonly #views: LiveViews;
@@ -112,6 +115,7 @@ class Sink implements Service {
       metrics,
       events: { retention: events.retention, files: () => events.files() },
     });
+    this.#tiles = tiledOutputs(context, this.#rtsp);
     this.#streams = new Streams(
       { reorder, encode, inFlight: config.ingest.inFlight, streams: config.streams, osd: config.defaults.osd, outputs: config.defaults.outputs },
       {
@@ -125,6 +129,9 @@ class Sink implements Service {
         },
         recording: (streamId) => this.#recordings.of(streamId),
         events: (streamId) => events.of(streamId),
+        shown: (streamId, output) => {
+          this.#tiles.show(streamId, output);
+        },
         tell: (hints) => {
           if (isConnected(nats)) nats.publish(subjects.tracks(hints.streamId), encodeTrackHints(hints));
         },
@@ -144,6 +151,7 @@ class Sink implements Service {
     this.#registerMetrics();
     const routes = pageRoutes({
       streams: this.#streams,
+      tiles: this.#tiles,
       views: this.#views,
       events: this.#events,
       status: () => this.#pageStatus(),
@@ -171,6 +179,7 @@ class Sink implements Service {
     this.#store.start();
     this.#recordings.start();
     this.#hearTriggers();
+    this.#tiles.start();
     this.#hearResults();
     this.#rpc.setServing(true);
   }
@@ -191,7 +200,7 @@ class Sink implements Service {
   async #close(): Promise<void> {
     await this.#results?.close();
     this.#triggers?.close();
-    await this.#streams.close();
+    await Promise.all([this.#streams.close(), this.#tiles.close()]);
     await this.#eventRecordings.close();
     await this.#recordings.close();
     await this.#store.close();
@@ -274,6 +283,7 @@ class Sink implements Service {
   }
 
   #registerMetrics(): void {
+    this.#tiles.registerMetrics(this.#context.metrics);
     registerMetrics(this.#context.metrics, {
       rtspDropped: () => this.#rtsp.dropped,
       rtspDenied: () => this.#rtsp.denied,
@@ -293,9 +303,15 @@ class Sink implements Service {
     return {
       services: this.#loads.summaries(this.#board.latest()),
       streams: this.#summaries.streams(),
+      tiles: this.#tiles.summaries(),
       addresses: Object.fromEntries(this.#context.addresses),
     };
   }
+}
+
+function tiledOutputs({ config, log }: ServiceContext, { server }: RtspOutlet): TiledOutputs {
+  const streams = config.streams.map(({ id }) => id);
+  return new TiledOutputs(config.sink.tiles, streams, { addon: { createOutput, createTiler }, rtsp: server, log });
 }
 
 /** What sink leases frames with. */

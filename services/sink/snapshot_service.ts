@@ -9,6 +9,7 @@ import type {
 import type { SnapshotOptions } from './stream.js';
 import type { Snapshot } from './stream_output.js';
 import { noPicture, type Streams } from './streams.js';
+import { noTiles, type TiledOutputs } from './tiled_outputs.js';
 
 /** JPEG quality when none is asked for. */
 export const DEFAULT_QUALITY = 90;
@@ -23,12 +24,23 @@ export async function takeSnapshot(
   options: SnapshotOptions,
 ): Promise<Snapshot> {
   const { quality, output } = options;
-  if (!(Number.isInteger(quality) && quality >= 1 && quality <= 100)) {
-    throw new FramebusError('OPTION_INVALID', `quality: ${quality} is not a whole number from 1 to 100`);
-  }
+  checkQuality(quality);
   const snapshot = await streams.withPicture(streamId, output).snapshot(options);
   if (!snapshot) throw noPicture(streamId, options.clean ? 'no next picture within 5 s' : undefined);
   return snapshot;
+}
+
+/** The latest picture of a tiled output as a JPEG. Throws TILES_NOT_FOUND, TILES_NO_PICTURE, OPTION_INVALID. */
+export async function takeTiles(tiles: Pick<TiledOutputs, 'require'>, name: string, quality: number): Promise<Uint8Array> {
+  checkQuality(quality);
+  const jpeg = await tiles.require(name).snapshot(quality);
+  if (!jpeg) throw noTiles(name);
+  return jpeg;
+}
+
+function checkQuality(quality: number): void {
+  if (Number.isInteger(quality) && quality >= 1 && quality <= 100) return;
+  throw new FramebusError('OPTION_INVALID', `quality: ${quality} is not a whole number from 1 to 100`);
 }
 
 /** Serves snapshots to gRPC clients. */

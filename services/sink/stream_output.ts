@@ -31,6 +31,8 @@ export interface StreamOutputListener {
   dropped(reason: 'stale' | 'encoder_failed'): void;
   /** There is no encoder now; it is made anew after a pause. */
   failed(code: string, message: string): void;
+  /** The pictures come out of another output now; null: there is none. */
+  replaced(output: Output | null): void;
 }
 
 /** What differs in an output beside the annotated one. */
@@ -211,6 +213,7 @@ export class StreamOutput {
       this.#finish(encoder);
       throw error;
     }
+    this.#listener.replaced(output);
     return encoder;
   }
 
@@ -256,6 +259,7 @@ export class StreamOutput {
     if (!encoder) return;
     this.#encoder = null;
     this.#rtsp.unmount(this.#mount);
+    this.#listener.replaced(null);
     this.#finish(encoder);
   }
 

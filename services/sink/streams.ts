@@ -1,4 +1,4 @@
-import type { Addon, EncodeOptions, RtspServer } from '../../native/contract.js';
+import type { Addon, EncodeOptions, Output, RtspServer } from '../../native/contract.js';
 import { groupHold, routeGroups, SINK_GROUP } from '../../lib/bus/route.js';
 import type { OsdConfig, OutputConfig, ReorderConfig, StreamConfig, TrackerConfig } from '../../lib/config.js';
 import type { Counters, StreamCounters } from '../../lib/counters.js';
@@ -50,6 +50,8 @@ export interface StreamsParts {
   recording: (streamId: string) => OutputRecorder | null;
   /** Records events of a stream, from its annotated pictures; null: it has none. */
   events: (streamId: string) => OutputRecorder | null;
+  /** Hears whose pictures are whose; null: a stream without an output now. */
+  shown: (streamId: string, output: Output | null) => void;
   /** Tells the workers what is known of a stream's objects. */
   tell: (hints: Unversioned<TrackHints>) => void;
 }
@@ -141,6 +143,7 @@ export class Streams {
     const { streamId } = received.frame;
     let stream = this.#streams.get(streamId);
     if (!stream) {
+      this.#parts.shown(streamId, null);
       stream = this.#create(streamId);
       this.#streams.set(streamId, stream);
     }
@@ -205,6 +208,9 @@ export class Streams {
       },
       failed: (code, message) => {
         this.#complain(streamId, further?.name ?? null, code, message);
+      },
+      replaced: (replacement) => {
+        if (further === null) this.#parts.shown(streamId, replacement);
       },
     };
     const mount = further === null ? streamId : `${streamId}/${further.name}`;

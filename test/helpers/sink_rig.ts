@@ -235,6 +235,8 @@ export interface SinkRigOptions {
   recordings?: { root: string; record: string };
   /** Folder for the events of all streams, and keys of `events`, as in YAML. */
   events?: { root: string; keys: string };
+  /** Items of sink.tiles, as in YAML. */
+  tiles?: string;
 }
 
 /** A folder for the bus, a nats-server, and sinks to start on them. */
@@ -260,6 +262,7 @@ sink:
   rtsp: {port: ${ports.rtsp ?? 0}${rtsp && `, ${rtsp}`}}
   records: {${records}}
   recordings: {root: ${recordings?.root ?? events?.root ?? 'recordings'}, min_free: 0}
+  tiles: [${options.tiles ?? ''}]
   encode: {codec: ${codec}, preset: ultrafast, keyframe_interval: 1s, threads: 1, bitrate_kbps: ${bitrateKbps}}
 defaults:
   osd: {${osd}}
