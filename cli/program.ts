@@ -6,6 +6,7 @@ import { registerBus } from './bus.js';
 import { registerDemo } from './demo.js';
 import { registerDoctor } from './doctor.js';
 import { registerModel } from './model.js';
+import { registerProcess } from './process.js';
 import { registerRecord } from './record.js';
 import { registerServices } from './services.js';
 import { registerSnapshot } from './snapshot.js';
@@ -30,6 +31,7 @@ Examples:
   framebus snapshot gate out.jpg         the latest picture, with boxes
   framebus record gate --for 30s         a clip that begins before now
   framebus stream set gate --interval 2  change a stream while it runs
+  framebus process in.mp4 --out out.mp4  a file with what is seen drawn on it
   framebus model ls                      the models that it knows
 
 Exit codes follow sysexits.h: 0 well, 1 failed, 64 usage, 65 data, 66 no such input,
@@ -56,6 +58,7 @@ export function createProgram(): Command {
   registerRecord(program);
   registerStream(program);
   registerModel(program);
+  registerProcess(program);
   registerDemo(program);
   program
     .command('version')

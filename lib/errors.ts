@@ -1,6 +1,7 @@
 import { BUS_ERRORS } from './errors/bus_errors.js';
 import { EXIT, type ErrorEntry } from './errors/entry.js';
 import { EVENT_ERRORS } from './errors/event_errors.js';
+import { FILE_ERRORS } from './errors/file_errors.js';
 import { MEDIA_ERRORS } from './errors/media_errors.js';
 import { MODEL_ERRORS } from './errors/model_errors.js';
 import { RECORD_ERRORS } from './errors/record_errors.js';
@@ -220,6 +221,7 @@ export const ERRORS = {
   ...MEDIA_ERRORS,
   ...RECORD_ERRORS,
   ...EVENT_ERRORS,
+  ...FILE_ERRORS,
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -12,6 +12,7 @@
  * and must not throw.
  */
 import type { EncodeOptions, EncoderChoice } from './contract_encode.js';
+import type { FileAddon } from './contract_file.js';
 import type { EnginePlatform, PluginEngine, PluginEngineOptions, PreprocessFrame, PreprocessGeometry, PreprocessSpec } from './contract_inference.js';
 import type { Overlay } from './contract_overlay.js';
 import type { RecordingAddon } from './contract_recording.js';
@@ -19,6 +20,7 @@ import type { RtspServer, RtspServerEvent, RtspServerOptions } from './contract_
 import type { TilerAddon } from './contract_tiler.js';
 
 export type * from './contract_encode.js';
+export type * from './contract_file.js';
 export type * from './contract_inference.js';
 export type * from './contract_overlay.js';
 export type * from './contract_recording.js';
@@ -492,7 +494,7 @@ export interface Viewer {
 
 // ------------------------------------------------------------------- addon --
 
-export interface Addon extends RecordingAddon, TilerAddon {
+export interface Addon extends RecordingAddon, TilerAddon, FileAddon {
   /** CLOCK_MONOTONIC in nanoseconds, the clock of all `…MonotonicNs`. */
   monotonicNs(): bigint;
   probeMedia(elements: string[]): MediaProbe;

@@ -34,6 +34,8 @@ export interface RecordingStats {
   failures: number;
   /** The file that is being written; null when none is. */
   file: string | null;
+  /** What waits for the disk now. */
+  queuedBytes: number;
 }
 
 /** Files of an output's encoded pictures; see docs/recordings.md. */

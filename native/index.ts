@@ -44,3 +44,5 @@ export const createRecording: Addon['createRecording'] = (output, options, liste
   addon().createRecording(output, options, listener);
 export const createClipCache: Addon['createClipCache'] = (output, options) => addon().createClipCache(output, options);
 export const createTiler: Addon['createTiler'] = (output, options) => addon().createTiler(output, options);
+export const inspectMediaFile: Addon['inspectMediaFile'] = (path) => addon().inspectMediaFile(path);
+export const joinFile: Addon['joinFile'] = (options) => addon().joinFile(options);

@@ -1,21 +1,15 @@
 import type { ServiceStatus } from '#proto/framebus/status/v1/status.js';
-import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FramebusError } from '../../lib/errors.js';
-import { createLog } from '../../lib/log.js';
-import { connectNats, type NatsConnection } from '../../lib/nats.js';
-import { StatusBoard } from '../../lib/status.js';
-import { NatsServer } from '../nats_server.js';
-import { DemoBoard } from './board.js';
+import type { FleetBoard } from '../fleet/board.js';
+import { PrivateFleet } from '../fleet/private_fleet.js';
 import { demoConfiguration } from './configuration.js';
-import { Fleet } from './fleet.js';
-import { flowOf, isOver, isRunning } from './flow.js';
+import { flowOf, isOver } from './flow.js';
 import { preferredPort } from './ports.js';
 import { demoReport, type DemoAddresses, type DemoReport } from './report.js';
 import type { Screen } from './screen.js';
 import type { DemoStream } from './streams.js';
 import { renderTable } from './table.js';
-import { Workspace } from './workspace.js';
 
 const HOST = '127.0.0.1';
 const TICK_MS = 200;
@@ -42,12 +36,8 @@ export interface DemoPlan {
 export class Demo {
   readonly #plan: DemoPlan;
   readonly #ids: readonly string[];
-  readonly #board = new DemoBoard();
+  readonly #fleet: PrivateFleet;
   readonly #startedAtMs = performance.now();
-  #workspace: Workspace | null = null;
-  #server: NatsServer | null = null;
-  #nats: NatsConnection | null = null;
-  #fleet: Fleet | null = null;
   /** What the services write before frames flow is shown only when that fails. */
   #isFlowing = false;
   #measuredFrom: ServiceStatus | undefined;
@@ -56,24 +46,21 @@ export class Demo {
   constructor(plan: DemoPlan) {
     this.#plan = plan;
     this.#ids = plan.streams.map(({ id }) => id);
+    this.#fleet = new PrivateFleet({
+      name: 'demo',
+      natsUrl: plan.natsUrl,
+      configuration: (place) => this.#configuration(place),
+      onLine: (kind, line) => {
+        if (this.#isFlowing) this.#plan.screen.print(`${kind}: ${line}`);
+      },
+    });
   }
 
   /** Starts everything and returns when pictures come out. Throws when they never will. */
   async start(signal: AbortSignal): Promise<DemoAddresses> {
     this.#progress('Starting NATS');
-    this.#workspace = new Workspace();
-    const natsUrl = await this.#startNats(this.#workspace, signal);
-    writeFileSync(this.#workspace.configFile, await this.#configuration(this.#workspace, natsUrl));
-    this.#fleet = new Fleet({
-      configFile: this.#workspace.configFile,
-      environment: { NATS_URL: natsUrl },
-      onLine: (kind, line) => {
-        if (this.#isFlowing) this.#plan.screen.print(`${kind}: ${line}`);
-      },
-    });
-    this.#fleet.start('infer');
-    this.#fleet.start('sink');
-    await this.#untilFlowing(this.#fleet, signal);
+    await this.#fleet.start(signal);
+    await this.#untilFlowing(signal);
     this.#isFlowing = true;
     this.#measuredFrom = this.#board.service('sink');
     this.#plan.screen.clear();
@@ -86,7 +73,7 @@ export class Demo {
     const flowingAtMs = performance.now();
     for (;;) {
       const elapsedMs = performance.now() - flowingAtMs;
-      this.#fleet?.check();
+      this.#fleet.check();
       if (!quiet) screen.table(renderTable(this.#board, this.#ids, elapsedMs));
       const isDone = durationMs !== null && elapsedMs >= durationMs;
       if (isDone || signal.aborted || isOver(this.#board.rows(this.#ids))) return;
@@ -99,21 +86,12 @@ export class Demo {
   async stop(): Promise<boolean> {
     this.#isFlowing = false;
     this.#measuredTo = this.#board.service('sink');
-    const isClean = (await this.#fleet?.stop()) ?? true;
-    // The last messages of the services were sent before they ended; this waits for their arrival.
-    await this.#nats?.flush().catch(() => undefined);
-    await this.#nats?.close();
-    await this.#server?.close();
-    const leftBehind = this.#workspace?.remove().leftBehind ?? [];
-    this.#fleet = this.#nats = this.#server = this.#workspace = null;
-    return isClean && leftBehind.length === 0;
+    return this.#fleet.stop();
   }
 
   /** Ends everything without asking. */
   kill(): void {
-    this.#fleet?.kill();
-    this.#server?.kill();
-    this.#workspace?.remove();
+    this.#fleet.kill();
   }
 
   /** The numbers, after `stop`. */
@@ -130,21 +108,11 @@ export class Demo {
     });
   }
 
-  async #startNats(workspace: Workspace, signal: AbortSignal): Promise<string> {
-    const log = createLog({ service: 'demo', level: 'error' });
-    let url = this.#plan.natsUrl;
-    if (url === null) {
-      this.#server = await NatsServer.start({ directory: workspace.directory, signal });
-      url = this.#server.url;
-    }
-    this.#nats = await connectNats({ url, name: 'framebus-demo', log, signal });
-    new StatusBoard(this.#nats).onStatus((status) => {
-      this.#board.update(status);
-    });
-    return url;
+  get #board(): FleetBoard {
+    return this.#fleet.board;
   }
 
-  async #configuration(workspace: Workspace, natsUrl: string): Promise<string> {
+  async #configuration({ natsUrl, busDirectory }: { natsUrl: string; busDirectory: string }): Promise<string> {
     const [rtsp, grpc, page] = await Promise.all([
       preferredPort(8554, HOST),
       preferredPort(50051, HOST),
@@ -152,20 +120,18 @@ export class Demo {
     ]);
     return demoConfiguration({
       natsUrl,
-      busDirectory: workspace.busDirectory,
+      busDirectory,
       model: this.#plan.model,
       ports: { rtsp, grpc, page },
       streams: this.#plan.streams,
     });
   }
 
-  async #untilFlowing(fleet: Fleet, signal: AbortSignal): Promise<void> {
+  async #untilFlowing(signal: AbortSignal): Promise<void> {
     let someAtMs: number | null = null;
     for (;;) {
       if (signal.aborted) throw new FramebusError('CANCELLED', 'demo: ended before frames flowed');
-      fleet.check();
-      // Frames come last, so that none finds nobody.
-      if (isRunning(this.#board, 'infer') && isRunning(this.#board, 'sink')) fleet.start('ingest');
+      this.#fleet.check();
       const flow = flowOf(this.#board, this.#ids);
       if (flow.kind === 'failed') {
         throw new FramebusError('SOURCE_FAILED', flow.reasons.join('\n'), {

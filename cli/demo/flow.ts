@@ -1,6 +1,6 @@
-import { ServiceState, StreamState } from '#proto/framebus/status/v1/status.js';
-import { SERVICE_KINDS, type ServiceKind } from '../../lib/service.js';
-import type { DemoBoard, StreamRow } from './board.js';
+import { StreamState } from '#proto/framebus/status/v1/status.js';
+import { SERVICE_KINDS } from '../../lib/service.js';
+import type { FleetBoard, StreamRow } from '../fleet/board.js';
 
 /** How far the demo has come on its way to the first picture. */
 export type Flow =
@@ -11,7 +11,7 @@ export type Flow =
   | { kind: 'failed'; reasons: string[] };
 
 /** Reads the state of the demo off the board. */
-export function flowOf(board: DemoBoard, streams: readonly string[]): Flow {
+export function flowOf(board: FleetBoard, streams: readonly string[]): Flow {
   const rows = board.rows(streams);
   const failed = rows.filter(({ state }) => state === StreamState.STREAM_STATE_FAILED);
   if (failed.length === rows.length) {
@@ -27,11 +27,6 @@ export function flowOf(board: DemoBoard, streams: readonly string[]): Flow {
   };
 }
 
-/** Whether a service has said that it is ready. */
-export function isRunning(board: DemoBoard, kind: ServiceKind): boolean {
-  return board.service(kind)?.state === ServiceState.SERVICE_STATE_RUNNING;
-}
-
 /** Whether all streams have come to their end. */
 export function isOver(rows: readonly StreamRow[]): boolean {
   return rows.every(
@@ -39,8 +34,8 @@ export function isOver(rows: readonly StreamRow[]): boolean {
   );
 }
 
-function waitingText(board: DemoBoard, rows: readonly StreamRow[]): string {
-  const starting = SERVICE_KINDS.filter((kind) => !isRunning(board, kind));
+function waitingText(board: FleetBoard, rows: readonly StreamRow[]): string {
+  const starting = SERVICE_KINDS.filter((kind) => !board.isRunning(kind));
   if (starting.length > 0) return `Starting ${starting.join(', ')}`;
   const retrying = rows.find(({ state }) => state === StreamState.STREAM_STATE_RECONNECTING);
   if (retrying !== undefined) return `${retrying.id}: trying again: ${retrying.reason}`;

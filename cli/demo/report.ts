@@ -1,6 +1,6 @@
 import type { ServiceStatus } from '#proto/framebus/status/v1/status.js';
 import { SERVICE_KINDS, type ServiceKind } from '../../lib/service.js';
-import type { DemoBoard } from './board.js';
+import type { FleetBoard } from '../fleet/board.js';
 
 /** One stream in the report. */
 interface StreamReport {
@@ -34,7 +34,7 @@ export interface DemoAddresses {
 }
 
 export interface ReportFacts {
-  board: DemoBoard;
+  board: FleetBoard;
   streams: readonly string[];
   addresses: DemoAddresses;
   /** sink's status when frames began to flow, and its last one before the end began. */

@@ -64,7 +64,7 @@ function localPath(uri: string): string | null {
 }
 
 /** A name that one can type: from the file, the device or the host. */
-function nameOf(source: string): string {
+export function nameOf(source: string): string {
   const local = source.replace(/^(file|v4l2):\/\//, '');
   const isUrl = /^[A-Za-z][A-Za-z0-9+.-]*:\/\//.test(local);
   const raw = isUrl ? new URL(local).hostname : basename(local, extname(local));

@@ -1,14 +1,14 @@
 import { streamStateWord } from '../../lib/status.js';
 import { table } from '../status/table.js';
 import { SERVICE_KINDS } from '../../lib/service.js';
-import type { DemoBoard, StreamRow } from './board.js';
+import type { FleetBoard, StreamRow } from '../fleet/board.js';
 
 const HEADINGS = ['stream', 'state', 'size', 'fps in', 'inferred', 'out', 'p50', 'p99', 'detections', 'drops'];
 const TO_THE_RIGHT = new Set([3, 4, 5, 6, 7]);
 const MOST_LABELS = 4;
 
 /** The live table: headings, a line for each stream (two when there is a reason), CPU and time. */
-export function renderTable(board: DemoBoard, streams: readonly string[], elapsedMs: number): string[] {
+export function renderTable(board: FleetBoard, streams: readonly string[], elapsedMs: number): string[] {
   const rows = board.rows(streams);
   const [headings = '', ...lines] = table([HEADINGS, ...rows.map(rowCells)], TO_THE_RIGHT).split('\n');
   const withReasons = lines.flatMap((line, index) => {

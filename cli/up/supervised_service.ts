@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, FramebusError } from '../../lib/errors.js';
 import type { Log } from '../../lib/log.js';
 import type { ServiceKind } from '../../lib/service.js';
-import type { ProcessEnd } from '../demo/service_process.js';
+import type { ProcessEnd } from '../fleet/service_process.js';
 
 /** What is needed of a service's process. */
 export interface SupervisedProcess {

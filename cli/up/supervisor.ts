@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../lib/log.js';
 import type { ServiceKind } from '../../lib/service.js';
-import { ServiceProcess } from '../demo/service_process.js';
+import { ServiceProcess } from '../fleet/service_process.js';
 import { SupervisedService } from './supervised_service.js';
 
 export interface SupervisorOptions {

@@ -43,6 +43,7 @@ const shape = z
 const shapes = z.array(shape).refine((list) => list.length <= MAX_SHAPES, { error: `must be at most ${MAX_SHAPES} shapes` });
 
 const keys = {
+  objects: z.boolean(),
   color: z.enum(['class', 'track']),
   label: z.array(z.enum(['name', 'track', 'confidence', 'attributes'])),
   line_width: integer(0, 64),
@@ -60,6 +61,7 @@ const conceal = {
 
 /** The section `osd` of `defaults`. */
 export const osdDefaults = section({
+  objects: keys.objects.default(true),
   color: keys.color.default('class'),
   label: keys.label.default(['name', 'confidence', 'attributes']),
   line_width: keys.line_width.default(0),
@@ -73,6 +75,7 @@ export const osdDefaults = section({
 
 /** The section `osd` of a stream. */
 export const osdOfStream = section({
+  objects: keys.objects.optional(),
   color: keys.color.optional(),
   label: keys.label.optional(),
   line_width: keys.line_width.optional(),
@@ -86,6 +89,8 @@ export const osdOfStream = section({
 
 /** What is drawn on the pictures of a stream; see docs/drawing.md. */
 export interface OsdConfig {
+  /** Whether boxes, landmarks, masks and labels are drawn; what is to be concealed is, either way. */
+  readonly objects: boolean;
   /** What the colour of an object tells. */
   readonly color: 'class' | 'track';
   /** What labels say, in the order of this type. */
@@ -131,6 +136,7 @@ const SHAPE_COLOR = 0xffffff;
 /** What holds for a stream. */
 export function osdConfig(defaults: OsdFile, stream: OsdOfStreamFile | null): OsdConfig {
   return {
+    objects: stream?.objects ?? defaults.objects,
     color: stream?.color ?? defaults.color,
     label: stream?.label ?? defaults.label,
     lineWidth: stream?.line_width ?? defaults.line_width,

@@ -34,6 +34,7 @@ Napi::Value recording_stats_to_js(Napi::Env env, const RecordingStats& stats) {
   object.Set("droppedGops", static_cast<double>(stats.dropped_gops));
   object.Set("failures", static_cast<double>(stats.failures));
   object.Set("file", stats.file.empty() ? env.Null() : Napi::String::New(env, stats.file));
+  object.Set("queuedBytes", static_cast<double>(stats.queued_bytes));
   return object;
 }
 

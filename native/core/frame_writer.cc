@@ -223,6 +223,16 @@ std::optional<uint32_t> FrameWriter::take(SlotStore& store, bool for_decoder) {
   return slot;
 }
 
+// A demuxer that finds sound before the first picture brings the beginning forward; for
+// pictures it stays where it was.
+const GstSegment* FrameWriter::timeline(const GstSegment* segment) {
+  const bool forward = frames_in_pass_ > 1 && segment->start < timeline_.start &&
+                       segment->base == timeline_.base && segment->time == timeline_.time &&
+                       segment->rate == timeline_.rate;
+  if (!forward) timeline_ = *segment;
+  return &timeline_;
+}
+
 GstFlowReturn FrameWriter::on_buffer(GstBuffer* buffer, const GstSegment* segment) {
   uint64_t left_decoder_ns = now_monotonic_ns();
   activity_ns_ = left_decoder_ns;
@@ -230,7 +240,7 @@ GstFlowReturn FrameWriter::on_buffer(GstBuffer* buffer, const GstSegment* segmen
   ++frames_in_pass_;
   if (GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_CORRUPTED)) ++damaged_;
   const GstClockTime running =
-      gst_segment_to_running_time(segment, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
+      gst_segment_to_running_time(timeline(segment), GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
   const uint64_t pts =
       clock_.next(valid(running), valid(GST_BUFFER_DURATION(buffer)), nominal_ns(format_));
   if (frames_in_pass_ == 1) pass_start_ns_ = pts;

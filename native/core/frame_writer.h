@@ -92,6 +92,7 @@ class FrameWriter final : public FrameReceiver, public SlotSupplier {
   void set_route(FramePool& pool, const std::vector<RouteGroup>& made_for) const;
   std::shared_ptr<FramePool> pool_of(const std::string& epoch) const;
   std::optional<uint32_t> take(SlotStore& store, bool for_decoder);
+  const GstSegment* timeline(const GstSegment* segment);
   std::optional<Written> write(GstBuffer* buffer);
   std::optional<Written> copy(GstBuffer* buffer);
   void fill(GstBuffer* buffer, const FramePool& pool, uint32_t slot);
@@ -118,6 +119,7 @@ class FrameWriter final : public FrameReceiver, public SlotSupplier {
   // Streaming thread only.
   GstVideoInfo info_{};
   FrameFormat format_;
+  GstSegment timeline_{};  // That of the latest frame.
   FrameClock clock_;
   uint64_t pass_start_ns_ = 0;
   std::string announced_;                     // Epoch.

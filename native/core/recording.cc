@@ -107,7 +107,9 @@ void Recording::on_output_end(const char*) {
 
 RecordingStats Recording::stats() const {
   const std::lock_guard lock(mutex_);
-  return stats_;
+  RecordingStats stats = stats_;
+  stats.queued_bytes = queued_bytes_;
+  return stats;
 }
 
 void Recording::run() {

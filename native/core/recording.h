@@ -32,7 +32,8 @@ struct RecordingStats {
   uint64_t bytes = 0;
   uint64_t dropped_gops = 0;
   uint64_t failures = 0;
-  std::string file;  // That is being written; empty when none is.
+  std::string file;           // That is being written; empty when none is.
+  uint64_t queued_bytes = 0;  // That wait for the disk.
 };
 
 // What a recording reports. on_dropped comes on the encoder's thread and must not

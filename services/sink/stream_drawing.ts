@@ -4,6 +4,7 @@ import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import { Concealment } from './concealment.js';
 import { figuresOf } from './figures.js';
 import { HeldOverlay } from './held_overlay.js';
+import { emptyOverlay } from './overlay.js';
 import { Trails } from './trails.js';
 
 /** Plate of clock and text. */
@@ -27,10 +28,10 @@ export class StreamDrawing {
 
   /** For the frame of a record; call it in order. `atNs`: when the frame was decoded, monotonic. */
   next(record: DetectionRecord, atNs: bigint): Overlay {
-    const { lineWidth, fontSize } = this.#osd;
+    const { objects, lineWidth, fontSize } = this.#osd;
     const figures = this.#figuresOf(record);
     return {
-      ...this.#objects.next(record, atNs),
+      ...(objects ? this.#objects.next(record, atNs) : emptyOverlay()),
       concealed: this.#concealment.next(record, atNs),
       lines: [...figures.lines, ...this.#trails.next(record)],
       texts: [...this.#corners(record), ...figures.texts],

@@ -29,6 +29,8 @@ export interface StreamOutputListener {
   encoded(picture: EncodedPicture): void;
   /** A queued picture will not come out; there is room for another one. */
   dropped(reason: 'stale' | 'encoder_failed'): void;
+  /** The disk has caught up: there is room for another one. */
+  room(): void;
   /** There is no encoder now; it is made anew after a pause. */
   failed(code: string, message: string): void;
   /** The pictures come out of another output now; null: there is none. */
@@ -74,6 +76,8 @@ interface Encoder {
 const ENCODER_QUEUE = 4;
 /** Sent pictures whose record is kept for snapshots. */
 const REMEMBERED = 32;
+/** How often a recording that is behind is looked at. */
+const ROOM_MS = 20;
 /** Pause after an encoder has failed. */
 const RETRY_MS = 1000;
 
@@ -100,6 +104,7 @@ export class StreamOutput {
   readonly #closing = new Set<Promise<void>>();
   #encoder: Encoder | null = null;
   #retryAtMs = 0;
+  #roomTimer: NodeJS.Timeout | null = null;
   /** Number of the next picture; a frame's own `seq` may come again after a restart. */
   #next = 0n;
   #closed = false;
@@ -133,6 +138,10 @@ export class StreamOutput {
   push(picture: Picture): 'queued' | 'full' | 'failed' {
     const encoder = this.#encoderFor(picture.lease.format);
     if (encoder === null) return 'failed';
+    if (encoder.recording?.hasRoom() === false) {
+      this.#awaitRoom();
+      return 'full';
+    }
     const { lease, record, overlay, decodedMonotonicNs } = picture;
     try {
       encoder.recording?.expect(this.#next, record);
@@ -176,6 +185,7 @@ export class StreamOutput {
   /** Ends the mount and all viewers; what is in the encoder still comes out. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
+    if (this.#roomTimer) clearTimeout(this.#roomTimer);
     this.#retire();
     await Promise.all(this.#closing);
   }
@@ -235,6 +245,13 @@ export class StreamOutput {
       keyframe: event.keyframe,
       bytes: event.bytes,
     });
+  }
+
+  #awaitRoom(): void {
+    this.#roomTimer ??= setTimeout(() => {
+      this.#roomTimer = null;
+      this.#listener.room();
+    }, ROOM_MS);
   }
 
   /** The encoder, if there was one, is of no use any more. */

@@ -206,6 +206,7 @@ export class Streams {
         books.dropped(reason);
         room();
       },
+      room,
       failed: (code, message) => {
         this.#complain(streamId, further?.name ?? null, code, message);
       },

@@ -16,6 +16,7 @@ export function recordersTogether(...recorders: readonly (OutputRecorder | null)
     attach: (output) => {
       const recordings = all.map((recorder) => recorder.attach(output)).filter((recording) => recording !== null);
       return {
+        hasRoom: () => recordings.every((recording) => recording.hasRoom()),
         expect: (number, record) => {
           for (const recording of recordings) recording.expect(number, record);
         },

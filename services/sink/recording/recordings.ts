@@ -27,8 +27,8 @@ export class Recordings {
   constructor({ root, minFreeBytes }: RecordingsConfig, streams: readonly StreamConfig[], { addon, log, metrics, events }: RecordingsParts) {
     this.#log = log;
     const recorded = streams.filter(({ record }) => record.enabled);
-    for (const { id, record } of recorded) {
-      const options = { ...record, folder: join(root, record.folder) };
+    for (const { id, record, mode } of recorded) {
+      const options = { ...record, folder: join(root, record.folder), waits: mode === 'lossless' };
       this.#streams.set(id, new StreamRecording(id, options, addon, log));
     }
     const ours = recorded.map(({ record: { folder, keepMs } }) => ({ folder: join(root, folder), keepMs }));

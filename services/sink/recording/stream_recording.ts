@@ -8,14 +8,20 @@ import { recordLine } from './record_line.js';
 
 /** What may wait for the disk, per stream: half a minute at 4 Mbit/s. */
 const QUEUE_BYTES = 2n ** 24n;
+/** lossless: with so much before the disk the next pictures wait; those in the encoder still have room. */
+const WAIT_BYTES = 2 ** 22;
 
 export interface StreamRecordingOptions extends Pick<RecordConfig, 'segmentMs' | 'maxBytes' | 'sidecar'> {
   /** Absolute. */
   folder: string;
+  /** lossless: pictures wait for a slow disk. */
+  waits: boolean;
 }
 
 /** The recording of one output; the next output of the stream gets another one. */
 export interface OutputRecording {
+  /** False: the disk is behind, and the next picture is to wait. */
+  hasRoom(): boolean;
   /** The record of the picture that is pushed next, under its number in the output. */
   expect(number: bigint, record: DetectionRecord): void;
   /** Finishes the file, after the output was closed. Never rejects. */
@@ -31,7 +37,7 @@ export class StreamRecording {
   readonly #limit = new LogLimit();
   readonly #open = new Set<Recording>();
   /** Of the recordings that are closed. */
-  #past: Omit<RecordingStats, 'file'> = { segments: 0, bytes: 0, droppedGops: 0, failures: 0 };
+  #past: Totals = { segments: 0, bytes: 0, droppedGops: 0, failures: 0 };
 
   constructor(streamId: string, options: StreamRecordingOptions, addon: Pick<Addon, 'createRecording'>, log: Log) {
     this.#streamId = streamId;
@@ -42,7 +48,7 @@ export class StreamRecording {
 
   /** Records an output from its first picture on; null when that is not possible, which the log says. */
   attach(output: Output): OutputRecording | null {
-    const { folder, segmentMs, maxBytes, sidecar } = this.#options;
+    const { folder, segmentMs, maxBytes, sidecar, waits } = this.#options;
     const options = { folder, segmentMs, maxBytes: BigInt(maxBytes), sidecar, queueBytes: QUEUE_BYTES };
     try {
       const recording = this.#addon.createRecording(output, options, (event) => {
@@ -50,6 +56,7 @@ export class StreamRecording {
       });
       this.#open.add(recording);
       return {
+        hasRoom: () => !waits || recording.stats().queuedBytes < WAIT_BYTES,
         expect: (number, record) => {
           const line = sidecar ? recordLine(record) : 'null';
           recording.expect(number, record.epoch?.uuid ?? '', line);
@@ -63,7 +70,7 @@ export class StreamRecording {
   }
 
   /** Over all outputs so far. */
-  stats(): Omit<RecordingStats, 'file'> {
+  stats(): Totals {
     return [...this.#open].map((recording) => recording.stats()).reduce(add, this.#past);
   }
 
@@ -100,7 +107,7 @@ export class StreamRecording {
   }
 }
 
-type Totals = Omit<RecordingStats, 'file'>;
+type Totals = Omit<RecordingStats, 'file' | 'queuedBytes'>;
 
 const add = (a: Totals, b: Totals): Totals => ({
   segments: a.segments + b.segments,

@@ -44,6 +44,7 @@ describe('a right file', () => {
           label: ['name', 'confidence', 'attributes'],
           lineWidth: 0,
           fontSize: 0,
+          objects: true,
           trailsMs: 0,
           clock: false,
           text: '',

@@ -46,6 +46,13 @@ describe('StreamDrawing', () => {
     expect([overlay.lineWidth, overlay.fontSize]).toEqual([4, 20]);
   });
 
+  it('conceals what it does not draw', () => {
+    const drawing = new StreamDrawing(osd('{objects: false, conceal: {labels: [face]}}'));
+    const { boxes, concealed } = drawing.next(record(40), 40n);
+    expect(boxes).toEqual([]);
+    expect(concealed).toHaveLength(1);
+  });
+
   it('fits shapes to the size of the picture', () => {
     const drawing = new StreamDrawing(osd('{shapes: [{kind: line, points: [[0, 0.5], [1, 0.5]]}]}'));
     drawing.next(record(0), 0n);

@@ -1,6 +1,6 @@
 import { ServiceState, ServiceStatus, StreamState } from '#proto/framebus/status/v1/status.js';
 import { describe, expect, it } from 'vitest';
-import { DemoBoard } from '../../../../cli/demo/board.js';
+import { FleetBoard } from '../../../../cli/fleet/board.js';
 import { flowOf, isOver } from '../../../../cli/demo/flow.js';
 import { demoReport } from '../../../../cli/demo/report.js';
 import { renderTable } from '../../../../cli/demo/table.js';
@@ -21,8 +21,8 @@ function status(service: string, second: number, stream: object, more: Partial_ 
 
 const PLAYING = { state: StreamState.STREAM_STATE_PLAYING, width: 768, height: 576 };
 
-function flowing(): DemoBoard {
-  const board = new DemoBoard();
+function flowing(): FleetBoard {
+  const board = new FleetBoard();
   for (const second of [10, 12]) {
     const frames = BigInt(second * 10);
     board.update(status('ingest', second, { ...PLAYING, framesIn: frames, drops: { skipped: 4n } }));
@@ -40,7 +40,7 @@ function flowing(): DemoBoard {
   return board;
 }
 
-describe('DemoBoard', () => {
+describe('FleetBoard', () => {
   it('puts a stream together from all services', () => {
     expect(flowing().rows(['gate'])[0]).toMatchObject({
       width: 768,
@@ -62,7 +62,7 @@ describe('DemoBoard', () => {
   });
 
   it('takes rates over the last seconds only', () => {
-    const board = new DemoBoard();
+    const board = new FleetBoard();
     board.update(status('ingest', 1, { framesIn: 0n }));
     board.update(status('ingest', 20, { framesIn: 1000n }));
     board.update(status('ingest', 21, { framesIn: 1030n }));
@@ -72,7 +72,7 @@ describe('DemoBoard', () => {
 
 describe('flowOf', () => {
   it('tells what is waited for, hop by hop', () => {
-    const board = new DemoBoard();
+    const board = new FleetBoard();
     const text = () => {
       const flow = flowOf(board, ['gate']);
       return flow.kind === 'waiting' ? flow.text : flow.kind;
@@ -99,7 +99,7 @@ describe('flowOf', () => {
   });
 
   it('gives up when every stream has failed', () => {
-    const board = new DemoBoard();
+    const board = new FleetBoard();
     const failed = { state: StreamState.STREAM_STATE_FAILED, reason: 'clip.txt: not a video' };
     board.update(status('ingest', 1, failed));
     expect(flowOf(board, ['gate'])).toEqual({ kind: 'failed', reasons: ['gate: clip.txt: not a video'] });

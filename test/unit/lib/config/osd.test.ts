@@ -26,6 +26,7 @@ describe('osd', () => {
       label: [],
       lineWidth: 0,
       fontSize: 0,
+      objects: true,
       trailsMs: 0,
       clock: false,
       text: '',

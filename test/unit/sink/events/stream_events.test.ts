@@ -11,7 +11,7 @@ import { EventClip, EventEnd, EventSource } from '#proto/framebus/recording/v1/r
 import { captureLog } from '../../../helpers/log.js';
 import { tempFolder } from '../../../helpers/temp.js';
 
-const STATS = { segments: 1, bytes: 10, droppedGops: 0, failures: 0, file: null };
+const STATS = { segments: 1, bytes: 10, droppedGops: 0, failures: 0, file: null, queuedBytes: 0 };
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] });

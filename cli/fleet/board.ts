@@ -1,5 +1,5 @@
 import type { ServiceKind } from '../../lib/service.js';
-import { StreamState, type ServiceStatus, type StreamStatus } from '#proto/framebus/status/v1/status.js';
+import { ServiceState, StreamState, type ServiceStatus, type StreamStatus } from '#proto/framebus/status/v1/status.js';
 
 /** Rates are taken over so much time, so that the table is calm and yet alive. */
 const RATE_WINDOW_MS = 5_000;
@@ -29,7 +29,7 @@ interface Sample {
 }
 
 /** What the services say of themselves, newest first to hand. */
-export class DemoBoard {
+export class FleetBoard {
   readonly #samples = new Map<string, Sample[]>();
 
   /** Takes a status message in. */
@@ -43,6 +43,11 @@ export class DemoBoard {
   /** The newest status of a service. */
   service(kind: ServiceKind): ServiceStatus | undefined {
     return this.#samples.get(kind)?.at(-1)?.status;
+  }
+
+  /** Whether a service has said that it is ready. */
+  isRunning(kind: ServiceKind): boolean {
+    return this.service(kind)?.state === ServiceState.SERVICE_STATE_RUNNING;
   }
 
   /** Cores that a service uses, over the last seconds; 1 is one core all the time. */

@@ -6,7 +6,7 @@ import { ServiceProcess, type ProcessEnd, type ServiceProcessOptions } from './s
 /** When, after the end has begun, the next service is asked although the one before still works. */
 const PATIENCE_MS: Readonly<Record<ServiceKind, number>> = { ingest: 1_500, infer: 2_500, sink: 4_000 };
 
-/** The three services of the demo. */
+/** The three services, each in a process of its own. */
 export class Fleet {
   readonly #options: Omit<ServiceProcessOptions, 'kind'>;
   readonly #started = new Map<ServiceKind, ServiceProcess>();

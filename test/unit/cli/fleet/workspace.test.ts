@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Workspace } from '../../../../cli/demo/workspace.js';
+import { Workspace } from '../../../../cli/fleet/workspace.js';
 
 let parent: string;
 beforeEach(() => {
@@ -14,7 +14,7 @@ afterEach(() => {
 
 describe('Workspace', () => {
   it('keeps the bus sockets from others, and goes with everything in it', () => {
-    const workspace = new Workspace(parent);
+    const workspace = new Workspace('demo', parent);
     expect(statSync(workspace.busDirectory).mode & 0o777).toBe(0o750);
     writeFileSync(workspace.configFile, 'x');
     expect(workspace.remove()).toEqual({ leftBehind: [] });
@@ -22,18 +22,18 @@ describe('Workspace', () => {
   });
 
   it('says which sockets the services left', () => {
-    const workspace = new Workspace(parent);
+    const workspace = new Workspace('demo', parent);
     writeFileSync(join(workspace.busDirectory, 'ingest-0.sock'), '');
     expect(workspace.remove()).toEqual({ leftBehind: ['ingest-0.sock'] });
   });
 
   it('clears what a killed demo left, and nothing of one that runs', () => {
-    const running = new Workspace(parent);
+    const running = new Workspace('demo', parent);
     const killed = join(parent, 'framebus-demo-killed');
     mkdirSync(killed);
     // The process id is ours, the start time is not: the number was given out again.
     writeFileSync(join(killed, 'owner'), `${process.pid} 1`);
-    const next = new Workspace(parent);
+    const next = new Workspace('demo', parent);
     expect(existsSync(killed)).toBe(false);
     expect(existsSync(running.directory)).toBe(true);
     next.remove();

@@ -1,37 +1,28 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const PREFIX = 'framebus-demo-';
 const OWNER = 'owner';
 
-/** The temporary folder of one demo: configuration, bus sockets, NATS's files. */
-export class Workspace {
+/** A folder that goes with its process: whoever makes one of the same prefix clears away what others left that were killed. */
+export class OwnFolder {
   readonly directory: string;
-  readonly busDirectory: string;
-  readonly configFile: string;
 
-  /** Also clears away what demos left that were killed. */
-  constructor(parent: string = tmpdir()) {
-    sweep(parent);
-    this.directory = mkdtempSync(join(parent, PREFIX));
+  /** Throws the errors of the file system. */
+  constructor(parent: string, prefix: string) {
+    sweep(parent, prefix);
+    this.directory = mkdtempSync(join(parent, prefix));
     writeFileSync(join(this.directory, OWNER), processMark(process.pid) ?? '');
-    this.busDirectory = join(this.directory, 'bus');
-    mkdirSync(this.busDirectory, { mode: 0o750 });
-    this.configFile = join(this.directory, 'framebus.yaml');
   }
 
-  /** Removes everything. Says whether the services had left their sockets behind. */
-  remove(): { leftBehind: string[] } {
-    const leftBehind = existsSync(this.busDirectory) ? readdirSync(this.busDirectory) : [];
+  /** Removes it with everything in it. Idempotent. */
+  remove(): void {
     rmSync(this.directory, { recursive: true, force: true });
-    return { leftBehind };
   }
 }
 
-function sweep(parent: string): void {
+function sweep(parent: string, prefix: string): void {
   for (const name of readdirSync(parent)) {
-    if (name.startsWith(PREFIX)) sweepOne(join(parent, name));
+    if (name.startsWith(prefix)) sweepOne(join(parent, name));
   }
 }
 
