@@ -3,8 +3,6 @@ import { stringify } from 'yaml';
 const ENDPOINT = { host: '127.0.0.1', port: 0 };
 /** Frames of the file that may be under way at once, and those of them that workers may have. */
 const SLOTS = 24;
-/** No frame is given up because of those that came before it: more than the pool and any decoder have. */
-const WINDOW = 1024;
 /** A file has no end of its age, and disk space is looked after by whoever gave the command. */
 const ONE_SEGMENT = { segment: '24h', max_size: 0, keep: 0, sidecar: true };
 
@@ -40,7 +38,6 @@ export function processConfiguration(wanted: ProcessConfiguration): string {
       http: ENDPOINT,
       grpc: ENDPOINT,
       rtsp: ENDPOINT,
-      reorder: { window: WINDOW },
       encode: { codec, rate_control: 'quality', quality },
       records: { max_bytes: 0 },
       recordings: { root: wanted.recordings, min_free: 0 },

@@ -19,6 +19,8 @@ import { recordersTogether, type OutputRecorder } from './recording/output_recor
 
 /** A lossless frame is waited for as long as a worker may need to be replaced. */
 const LOSSLESS_DEADLINE_MS = 30_000;
+/** More than any pool has slots, the decoder's included: its frames wait by their descriptors alone. */
+const LOSSLESS_WINDOW = 1024;
 /** Of the frames that sink may hold, those that the window leaves to the annotated output's queue. */
 const SPARE_SLOTS = 2;
 /** And to each further one: what it holds when it is too slow. */
@@ -64,7 +66,7 @@ export function streamOptions(
 ): StreamOptions {
   if (config?.mode === 'lossless') {
     return {
-      windowFrames: Math.max(reorder.window, config.slots),
+      windowFrames: Math.max(reorder.window, LOSSLESS_WINDOW),
       deadlineMs: Math.max(reorder.deadlineMs, LOSSLESS_DEADLINE_MS),
     };
   }

@@ -33,6 +33,7 @@ test('a recording that is behind makes the next picture wait, and says when ther
     encoded: () => undefined,
     dropped: () => undefined,
     failed: () => undefined,
+    replaced: () => undefined,
     room: () => {
       rooms += 1;
     },

@@ -33,7 +33,7 @@ describe('streamOptions', () => {
 
   it('waits for every frame of a lossless stream', () => {
     expect(streamOptions(stream('file'), reorder, 2)).toEqual({
-      windowFrames: 40,
+      windowFrames: 1024,
       deadlineMs: 30_000,
     });
   });
