@@ -1,20 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { parseConfig, type EventsConfig } from '../../../../lib/config.js';
-import { codeOf, messageOf } from '../../../../lib/errors.js';
+import type { EventsConfig } from '../../../../lib/config.js';
+import { configProblem, parse } from '../../../helpers/config.js';
 
-const parse = (text: string) => parseConfig(text, 'f.yaml', {});
 const ofStream = (events: string, defaults = '{}'): EventsConfig | undefined =>
   parse(`defaults: {events: ${defaults}}\nstreams: {gate: {source: /c.mp4, events: ${events}}}`).streams[0]?.events;
-
-function problem(text: string): string {
-  try {
-    parse(text);
-  } catch (error) {
-    if (codeOf(error) === 'CONFIG_INVALID') return messageOf(error);
-    throw error;
-  }
-  return '';
-}
 
 describe('events', () => {
   test('a stream says only what differs; its rules replace the others', () => {
@@ -47,15 +36,15 @@ describe('events', () => {
     ['{enabled: true, rules: [{name: a}, {name: b}, {name: a}]}', 'streams.gate.events.rules: a is there twice'],
     ['{rules: [{name: a}]}', 'streams.gate.events.rules: do nothing without events.enabled: true'],
   ])('%s', (events, said) => {
-    expect(problem(`defaults: {events: ${events}}\nstreams: {gate: {source: /c.mp4}}`)).toContain(said);
+    expect(configProblem(`defaults: {events: ${events}}\nstreams: {gate: {source: /c.mp4}}`)).toContain(said);
   });
 
   test('clips and recordings need folders of their own', () => {
     const both = 'record: {enabled: true, folder: all}, events: {enabled: true, folder: all}';
-    expect(problem(`streams: {gate: {source: /c.mp4, ${both}}}`)).toContain('streams.gate.events.folder: folder "all" is already that of gate');
-    expect(problem('defaults: {events: {enabled: true, folder: all}}\nstreams: {a: {source: /x}, b: {source: /y}}')).toContain(
+    expect(configProblem(`streams: {gate: {source: /c.mp4, ${both}}}`)).toContain('streams.gate.events.folder: folder "all" is already that of gate');
+    expect(configProblem('defaults: {events: {enabled: true, folder: all}}\nstreams: {a: {source: /x}, b: {source: /y}}')).toContain(
       'streams.b.events.folder: folder "all" is already that of a',
     );
-    expect(problem('defaults: {record: {enabled: true}, events: {enabled: true}}\nstreams: {a: {source: /x}, b: {source: /y}}')).toBe('');
+    expect(configProblem('defaults: {record: {enabled: true}, events: {enabled: true}}\nstreams: {a: {source: /x}, b: {source: /y}}')).toBe('');
   });
 });

@@ -1,22 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { parseConfig, type OsdConfig } from '../../../../lib/config.js';
-import { codeOf, messageOf } from '../../../../lib/errors.js';
+import type { OsdConfig } from '../../../../lib/config.js';
+import { configProblem, parse } from '../../../helpers/config.js';
 
-const parse = (text: string) => parseConfig(text, 'f.yaml', {});
 const ofStream = (osd: string, defaults = '{}'): OsdConfig | undefined =>
   parse(`defaults: {osd: ${defaults}}\nstreams: {gate: {source: /c.mp4, osd: ${osd}}}`).streams[0]?.osd;
 
-/** What is said of a wrong `osd` in `defaults`. */
-function problem(text: string): string {
-  try {
-    parse(text);
-  } catch (error) {
-    if (codeOf(error) === 'CONFIG_INVALID') return messageOf(error);
-    throw error;
-  }
-  return '';
-}
-const wrong = (osd: string): string => problem(`defaults: {osd: ${osd}}\nstreams: {gate: {source: /c.mp4}}`);
+const wrong = (osd: string): string => configProblem(`defaults: {osd: ${osd}}\nstreams: {gate: {source: /c.mp4}}`);
 
 describe('osd', () => {
   test('a stream says only what differs', () => {
@@ -65,7 +54,7 @@ describe('osd', () => {
 
   test('refuses to leave out what is to be concealed', () => {
     const text = (more: string): string =>
-      problem(`defaults: {labels: [person], ${more}}\nstreams: {gate: {source: /c.mp4, osd: {conceal: {labels: [person, face]}}}}`);
+      configProblem(`defaults: {labels: [person], ${more}}\nstreams: {gate: {source: /c.mp4, osd: {conceal: {labels: [person, face]}}}}`);
     expect(text('')).toMatch(/streams\.gate\.labels: must keep face, which osd\.conceal\.labels names/);
     expect(text('secondary: [{model: faces}]')).toBe('');
     const resting = 'secondary: [{model: faces, interval: 3}]';

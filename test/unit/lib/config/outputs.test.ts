@@ -1,19 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseConfig } from '../../../../lib/config.js';
-import { codeOf, messageOf } from '../../../../lib/errors.js';
-
-const parse = (text: string) => parseConfig(text, 'f.yaml', {});
-
-/** What is said of a wrong file. */
-function problem(text: string): string {
-  try {
-    parse(text);
-  } catch (error) {
-    if (codeOf(error) === 'CONFIG_INVALID') return messageOf(error);
-    throw error;
-  }
-  return '';
-}
+import { configProblem, parse } from '../../../helpers/config.js';
 
 describe('outputs', () => {
   test('a stream has those of defaults, or its own', () => {
@@ -41,25 +27,25 @@ streams:
     ['record: {output: clean}', 'streams.gate.record.output: no output is called clean; the stream has none'],
     ['outputs: [{name: a}, {name: b}], record: {output: c}', 'no output is called c; there are a, b'],
   ])('%s is refused', (keys, message) => {
-    expect(problem(`streams: {gate: {source: /c.mp4, ${keys}}}`)).toContain(message);
+    expect(configProblem(`streams: {gate: {source: /c.mp4, ${keys}}}`)).toContain(message);
   });
 
   test('bitrates are refused where they mean nothing, or too much', () => {
     const file = (encode: string, kbps: number): string =>
       `sink: {encode: {${encode}}}\ndefaults: {outputs: [{name: a, bitrate_kbps: ${kbps}}]}\nstreams: {gate: {source: /c.mp4}}`;
-    expect(problem(file('rate_control: quality', 800))).toContain(
+    expect(configProblem(file('rate_control: quality', 800))).toContain(
       'f.yaml:2: defaults.outputs[0].bitrate_kbps: means nothing with sink.encode.rate_control: quality',
     );
-    expect(problem(file('codec: h265', 150_000))).toContain('must be at most 102400 for x265');
-    expect(problem(file('codec: h265', 800))).toBe('');
+    expect(configProblem(file('codec: h265', 150_000))).toContain('must be at most 102400 for x265');
+    expect(configProblem(file('codec: h265', 800))).toBe('');
   });
 
   test('users may have a stream with its outputs, or one output alone', () => {
     const file = (mount: string): string =>
       `sink: {rtsp: {users: [{name: joe, password_file: p, mounts: ['${mount}']}]}}\nstreams: {gate: {source: /c.mp4}}`;
-    for (const mount of ['*', 'gate', 'gate/clean']) expect(problem(file(mount))).toBe('');
+    for (const mount of ['*', 'gate', 'gate/clean']) expect(configProblem(file(mount))).toBe('');
     for (const mount of ['gate/', '/gate', 'a/b/c', 'a b']) {
-      expect(problem(file(mount)), mount).toContain('sink.rtsp.users[0].mounts[0]: must be');
+      expect(configProblem(file(mount)), mount).toContain('sink.rtsp.users[0].mounts[0]: must be');
     }
   });
 });
