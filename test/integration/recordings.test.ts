@@ -153,3 +153,21 @@ test('a full disk keeps what was whole, and recording goes on when there is room
   process.kill('SIGTERM');
   expect(await process.exitCode()).toBe(0);
 });
+
+test('a read-only disk stops the recording alone, and recording begins when it can be written', { timeout: 180_000 }, async ({ skip }) => {
+  const disk = smallDisk(4_194_304);
+  if (disk === null) {
+    skip('mounting a small file system needs root');
+    return;
+  }
+  execFileSync('mount', ['-o', 'remount,ro', disk]);
+  const { rig, folder } = await recordingRig('segment: 1h', disk);
+  const { process, addresses } = await rig.sink();
+  new TestProducer(rig.directory, rig.nats).play('gate', { fps: 5 });
+  await process.output(/"code":"RECORDING_FAILED".*Read-only file system/, PATIENCE.timeoutMs);
+  const still = await fetch(new URL('/streams/gate/snapshot.jpg', addresses.page));
+  expect(still.status).toBe(200);
+  execFileSync('mount', ['-o', 'remount,rw', disk]);
+  await process.output(/recording goes on/, PATIENCE.timeoutMs);
+  await eventually('lines are on the disk', () => linesIn(folder) > 0, PATIENCE);
+});
