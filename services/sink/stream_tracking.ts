@@ -62,9 +62,11 @@ export class StreamTracking {
     const trackOf = new Map(tracks.map((track) => [track.trackId, track]));
     const tracked = [...detections, ...weakDetections].flatMap((detection, index) => {
       const trackId = trackIds[index] ?? null;
+      const isWeak = index >= detections.length;
       // Weak ones are no news by themselves.
-      if (trackId === null) return index < detections.length ? [detection] : [];
-      return [this.#seen(detection, trackId, boxIn(frame, trackOf.get(trackId)), frame.seq)];
+      if (trackId === null) return isWeak ? [] : [detection];
+      const seen = this.#seen(detection, trackId, boxIn(frame, trackOf.get(trackId)), frame.seq);
+      return [isWeak ? asExpected(seen) : seen];
     });
     const { streamId, epoch, seq } = frame;
     this.#tell?.({ streamId, epoch, seq, tracks: tracks.map((track) => this.#hint(track)) });
@@ -120,6 +122,14 @@ const trackable = ({ box, confidence, classId }: Detection, keepsOnly: boolean):
   confidence,
   classId,
   keepsOnly,
+});
+
+/** Who asks for more confidence takes it for what is expected, not for what was seen. */
+const asExpected = (detection: Detection): Detection => ({
+  ...detection,
+  box: detection.trackBox ?? detection.box,
+  landmarks: [],
+  predicted: true,
 });
 
 /** Within the frame; undefined when nothing is left. */

@@ -58,10 +58,11 @@ describe('StreamTracking', () => {
     const id = show(4, [person(10)]).detections[0]?.trackId ?? 0n;
     expect(id).not.toBe(0n);
     const shown = show(5, [person(60, { label: 'other', classId: 2 })], 100, [weak(60), weak(11)]).detections;
-    expect(shown.map(({ label, trackId, confidence }) => [label, trackId, Math.round(confidence * 10)])).toEqual([
-      ['other', 0n, 9],
-      ['person', id, 3],
+    expect(shown.map(({ label, trackId, confidence, predicted }) => [label, trackId, Math.round(confidence * 10), predicted])).toEqual([
+      ['other', 0n, 9, false],
+      ['person', id, 3, true],
     ]);
+    expect(shown[1]?.box).toEqual(shown[1]?.trackBox);
     expect(show(6, null).detections).toMatchObject([{ trackId: id, predicted: true }]);
   });
 
