@@ -198,6 +198,7 @@ describe('one of two workers, stopped for ten seconds', () => {
     // Nobody else looks at this many frames of a stream in ten seconds than the one that goes on.
     expect(Math.min(...shares), `inferred while it was stopped: ${String(shares)}`).toBeGreaterThan(5);
     const lost = [...answers(results.slice(from)).values()].filter((said) => !said.includes(INFERRED) && said.some((status) => [WORKER_LOST, EXPIRED, FAILED].includes(status)));
-    expect(lost.length, JSON.stringify(lost)).toBeLessThanOrEqual(BATCH);
+    // A batch that is being worked on, or whose results are on their way, and the next one.
+    expect(lost.length, JSON.stringify(lost)).toBeLessThanOrEqual(2 * BATCH);
   }, 300_000);
 });
