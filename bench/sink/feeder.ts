@@ -130,6 +130,11 @@ export class Feeder {
     const picture = this.#pictures[seq % this.#pictures.length];
     let offset = 0;
     for (const { data, width, height, stride } of slot.planes()) {
+      if (stride === width) {
+        data.set(picture?.subarray(offset, offset + width * height) ?? []);
+        offset += width * height;
+        continue;
+      }
       for (let row = 0; row < height; row++, offset += width) {
         data.set(picture?.subarray(offset, offset + width) ?? [], row * stride);
       }

@@ -12,7 +12,8 @@
 namespace framebus {
 namespace {
 
-constexpr int64_t kForcedKeyframeDistanceNs = 500'000'000;
+// Who joins has a picture half a second later, the way there included.
+constexpr int64_t kForcedKeyframeDistanceNs = 400'000'000;
 
 // One cache of rendered labels for all outputs; never destroyed, because
 // outputs may still draw while the process exits.

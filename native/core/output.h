@@ -98,7 +98,7 @@ class Output {
   // Encoded pictures for one more sink, from a keyframe on. One is asked for if need be.
   void add_sink(std::shared_ptr<AccessUnitSink> sink);
   void remove_sink(const AccessUnitSink* sink);
-  // A keyframe soon; many requests together make one, at most every 500 ms.
+  // A keyframe soon; many requests together make one, at most every 400 ms.
   void request_keyframe();
   // Nothing before the first one.
   std::optional<Keyframe> last_keyframe() const { return fanout_.last_keyframe(); }
