@@ -43,7 +43,7 @@ export default defineConfig({
       },
       inProcesses('native', 120_000, 1),
       // They wait more than they work.
-      inProcesses('integration', 180_000, 2),
+      inProcesses('integration', 180_000, 3),
       inProcesses('e2e', 300_000, 1),
     ],
   },
