@@ -130,7 +130,8 @@ export class StreamEvents implements OutputRecorder {
 
   /** Every record of the stream, in order, before its picture is pushed. */
   see(record: DetectionRecord): void {
-    if (this.#closed) return;
+    // Before the stream's first picture there is nothing to record; what holds then begins with the next frame.
+    if (this.#closed || this.#cache === null) return;
     const nowMs = this.#clock.nowMs();
     for (const rule of this.#rules) {
       const verdict = rule.see(record, nowMs);

@@ -178,6 +178,19 @@ test('a rule keeps its event up while it holds', async () => {
   expect(Number((crowd?.endedUnixNs ?? 0n) - (crowd?.startedUnixNs ?? 0n)) / 1e6).toBe(5_900);
 });
 
+test('what holds before the first picture begins with it', () => {
+  const { events, clips } = rig('rules: [{name: any, labels: [person]}]');
+  const record = DetectionRecord.fromPartial({
+    status: InferenceStatus.INFERENCE_STATUS_INFERRED,
+    detections: [Detection.fromPartial({ label: 'person', confidence: 0.9, box: { x: 0, y: 0, width: 9, height: 9 } })],
+  });
+  events.see(record);
+  events.attach(OUTPUT);
+  expect(clips.begun).toEqual([]);
+  events.see(record);
+  expect(clips.begun).toHaveLength(1);
+});
+
 test('the end of sink ends events and their clip', async () => {
   const { events, clips, start } = rig();
   events.attach(OUTPUT);
