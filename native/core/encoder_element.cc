@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "error.h"
+#include "gst_element.h"
 
 namespace framebus {
 namespace {
@@ -259,12 +260,7 @@ void set_properties(GstElement* element, const std::vector<ElementProperty>& pro
 }
 
 GstPtr<GstElement> make_element(const char* factory) {
-  GstElement* element = gst_element_factory_make(factory, nullptr);
-  if (element == nullptr) {
-    throw Error("ENCODER_FAILED", std::string("GStreamer has no element ") + factory +
-                                      "; \"framebus doctor\" says which package brings it");
-  }
-  return GstPtr<GstElement>(GST_ELEMENT(gst_object_ref_sink(element)));
+  return make_element(factory, "ENCODER_FAILED");
 }
 
 std::vector<GstPtr<GstElement>> converters(EncoderKind kind, GstElement* encoder,

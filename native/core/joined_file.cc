@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "error.h"
+#include "gst_element.h"
 #include "gst_ptr.h"
 #include "recorded_pictures.h"
 #include "sound_format.h"
@@ -31,14 +32,7 @@ constexpr guint kSoundBytes = 64U << 20;
 // A rate is constant when all times are so close to it; files of milliseconds are.
 constexpr double kRegularNs = 1'500'000;
 
-GstPtr<GstElement> element(const char* factory) {
-  GstElement* made = gst_element_factory_make(factory, nullptr);
-  if (made == nullptr) {
-    throw Error("JOIN_FAILED", std::string("GStreamer has no element ") + factory +
-                                   "; \"framebus doctor\" says which package brings it");
-  }
-  return GstPtr<GstElement>(GST_ELEMENT(gst_object_ref_sink(made)));
-}
+GstPtr<GstElement> element(const char* factory) { return make_element(factory, "JOIN_FAILED"); }
 
 bool is_regular(const JoinOptions& options) {
   if (options.rate_numerator == 0) return false;

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "error.h"
+#include "gst_element.h"
 #include "gst_ptr.h"
 #include "monotonic.h"
 #include "sound_format.h"
@@ -32,12 +33,7 @@ const char* literal(const std::string& code) {
 }
 
 GstPtr<GstElement> element(const char* factory) {
-  GstElement* made = gst_element_factory_make(factory, nullptr);
-  if (made == nullptr) {
-    throw Error("SOURCE_UNSUPPORTED", std::string("GStreamer has no element ") + factory +
-                                          "; \"framebus doctor\" says which package brings it");
-  }
-  return GstPtr<GstElement>(GST_ELEMENT(gst_object_ref_sink(made)));
+  return make_element(factory, "SOURCE_UNSUPPORTED");
 }
 
 bool is_sound(const GstCaps* caps) {
