@@ -28,7 +28,7 @@ export type {
 export type { EventsConfig, RuleConfig } from './config/events.js';
 export type { ConcealConfig, OsdConfig, ShapeConfig } from './config/osd.js';
 export type { TilesConfig } from './config/tiles.js';
-export type { OutputConfig } from './config/outputs.js';
+export { outputEncode, type OutputConfig } from './config/outputs.js';
 
 /** Reads a configuration file. Throws CONFIG_NOT_FOUND, CONFIG_UNREADABLE, CONFIG_INVALID. */
 export function loadConfig(file: string, environment: Environment = process.env): Config {

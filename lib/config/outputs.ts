@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { EncodeOptions } from '../../native/contract.js';
 import { integer, name, show } from './fields.js';
 
 const MAX_OUTPUTS = 8;
@@ -33,3 +34,10 @@ export interface OutputConfig {
 
 export const outputConfigs = (written: z.infer<typeof outputs>): OutputConfig[] =>
   written.map(({ bitrate_kbps: bitrateKbps, ...rest }) => ({ ...rest, bitrateKbps }));
+
+/** How an output of its own bitrate is encoded; with vbr the limit stays in proportion. */
+export function outputEncode(encode: Readonly<EncodeOptions>, { bitrateKbps }: Pick<OutputConfig, 'bitrateKbps'>): Readonly<EncodeOptions> {
+  if (bitrateKbps === null) return encode;
+  const maxBitrateKbps = Math.round((encode.maxBitrateKbps * bitrateKbps) / encode.bitrateKbps);
+  return { ...encode, bitrateKbps, maxBitrateKbps };
+}

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { EncodeOptions } from '../../native/contract.js';
 import { closest } from './closest.js';
 import { integer, name, show, text } from './fields.js';
+import { outputEncode } from './outputs.js';
 
 const LEAST_SIDE = 64;
 const MOST_SIDE = 7680;
@@ -40,11 +41,11 @@ export interface TilesConfig {
   readonly encode: Readonly<EncodeOptions>;
 }
 
-/** `encode`: how pictures are encoded that say nothing else; with vbr the limit stays in proportion. */
+/** `encode`: how pictures are encoded that say nothing else. */
 export function tilesConfigs(written: z.infer<typeof tiles>, encode: Readonly<EncodeOptions>): TilesConfig[] {
   return written.map(({ bitrate_kbps: bitrateKbps, ...rest }) => ({
     ...rest,
-    encode: bitrateKbps === null ? encode : { ...encode, bitrateKbps, maxBitrateKbps: Math.round((encode.maxBitrateKbps * bitrateKbps) / encode.bitrateKbps) },
+    encode: outputEncode(encode, { bitrateKbps }),
   }));
 }
 

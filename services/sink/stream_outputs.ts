@@ -1,5 +1,4 @@
-import type { EncodeOptions, Overlay, Viewer, ViewerEvent } from '../../native/contract.js';
-import type { OutputConfig } from '../../lib/config.js';
+import type { Overlay, Viewer, ViewerEvent } from '../../native/contract.js';
 import type { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 import type { OutputCounter } from './output_counters.js';
 import { emptyOverlay } from './overlay.js';
@@ -19,13 +18,6 @@ export interface FurtherOutput {
 }
 
 type Pushed = ReturnType<StreamOutput['push']>;
-
-/** How an output of its own bitrate is encoded; with vbr the limit stays in proportion. */
-export function outputEncode(encode: EncodeOptions, { bitrateKbps }: Pick<OutputConfig, 'bitrateKbps'>): EncodeOptions {
-  if (bitrateKbps === null) return encode;
-  const maxBitrateKbps = Math.round((encode.maxBitrateKbps * bitrateKbps) / encode.bitrateKbps);
-  return { ...encode, bitrateKbps, maxBitrateKbps };
-}
 
 /** What stays of a drawing where nothing is drawn. */
 const concealedOnly = ({ concealed }: Overlay): Overlay => ({ ...emptyOverlay(), concealed });

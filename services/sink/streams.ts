@@ -1,5 +1,6 @@
 import type { Addon, EncodeOptions, Output, RtspServer } from '../../native/contract.js';
 import { groupHold, routeGroups, SINK_GROUP } from '../../lib/bus/route.js';
+import { outputEncode } from '../../lib/config.js';
 import type { OsdConfig, OutputConfig, ReorderConfig, StreamConfig, TrackerConfig } from '../../lib/config.js';
 import type { Counters, StreamCounters } from '../../lib/counters.js';
 import { FramebusError } from '../../lib/errors.js';
@@ -14,7 +15,7 @@ import { LaterLease, Stream, type Received, type StreamBooks, type StreamOptions
 import { StreamDrawing } from './stream_drawing.js';
 import { StreamTracking } from './stream_tracking.js';
 import { StreamOutput, type FurtherPictures, type StreamOutputListener } from './stream_output.js';
-import { outputEncode, StreamOutputs, type FurtherOutput } from './stream_outputs.js';
+import { StreamOutputs, type FurtherOutput } from './stream_outputs.js';
 import { recordersTogether, type OutputRecorder } from './recording/output_recorder.js';
 
 /** A lossless frame is waited for as long as a worker may need to be replaced. */

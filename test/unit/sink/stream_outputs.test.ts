@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { outputEncode } from '../../../lib/config.js';
 import { emptyOverlay } from '../../../services/sink/overlay.js';
 import type { Picture } from '../../../services/sink/stream_output.js';
-import { outputEncode, StreamOutputs, type FurtherOutput } from '../../../services/sink/stream_outputs.js';
+import { StreamOutputs, type FurtherOutput } from '../../../services/sink/stream_outputs.js';
 import { DetectionRecord } from '#proto/framebus/detection/v1/record.js';
 
 /** An output that has `room` places, and writes down what it took. */
